@@ -1,0 +1,63 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { Supervisor } from "../processes.ts";
+import type { Tool } from "./catalogue.ts";
+
+/** The newest `go` directive among the modules that are built. */
+const minimalGo = [1, 25] as const;
+
+/** @throws when there is no Go that could build the tools; the message says what to do. */
+export async function requireGo(missing: readonly string[]): Promise<void> {
+  const wish = `Install Go ${minimalGo.join(".")} or newer (https://go.dev/doc/install), or put these tools on PATH: ${missing.join(", ")}.`;
+  let output: string;
+  try {
+    output = (await promisify(execFile)("go", ["version"])).stdout;
+  } catch {
+    throw new Error(`Go is needed to build missing tools, and there is no "go" on PATH. ${wish}`);
+  }
+  if (!isGoRecentEnough(output)) throw new Error(`Go is too old to build missing tools (${output.trim()}). ${wish}`);
+}
+
+/** Judges the output of `go version`. Development versions without a number pass. */
+export function isGoRecentEnough(output: string): boolean {
+  const match = /go(\d+)\.(\d+)/.exec(output.replace("go version", ""));
+  if (match === null) return output.includes("devel");
+  const [major, minor] = [Number(match[1]), Number(match[2])];
+  return major > minimalGo[0] || (major === minimalGo[0] && minor >= minimalGo[1]);
+}
+
+/**
+ * Builds a tool from Go modules into `directory`; there is either the whole program under its name, or none.
+ * @throws with the end of Go's output.
+ */
+export async function buildWithGo(supervisor: Supervisor, tool: Tool, directory: string): Promise<string> {
+  const workshop = join(directory, `${tool.name}.new`);
+  rmSync(workshop, { recursive: true, force: true });
+  mkdirSync(workshop, { recursive: true });
+  const { build } = tool;
+  const result = join(workshop, tool.name);
+  // -trimpath: the same program, whatever directory it is built in.
+  const flags = ["-trimpath", `-ldflags=${build.flags}`];
+  const go = await supervisor.start({
+    name: tool.name,
+    command: "go",
+    ...(build.kind === "install"
+      ? { args: ["install", ...flags, build.package], env: { GOBIN: workshop, GOFLAGS: "", GOWORK: "off" } }
+      : {
+          args: ["build", ...flags, "-o", result, build.package],
+          cwd: fileURLToPath(build.directory),
+          env: { GOFLAGS: "-mod=readonly", GOWORK: "off" },
+        }),
+  });
+  const { code, signal } = await go.exited;
+  if (code !== 0) {
+    throw new Error(`Go could not build ${tool.name} (${signal ?? `exit code ${code}`}). Its output: ${go.logFile}`);
+  }
+  const path = join(directory, tool.name);
+  renameSync(result, path);
+  rmSync(workshop, { recursive: true, force: true });
+  return path;
+}
