@@ -1,27 +1,27 @@
-import { drizzle, type NodePgDatabase, type NodePgQueryResultHKT } from 'drizzle-orm/node-postgres'
-import type { PgDatabase } from 'drizzle-orm/pg-core'
-import { Pool } from 'pg'
+import { drizzle, type NodePgDatabase, type NodePgQueryResultHKT } from "drizzle-orm/node-postgres";
+import type { PgDatabase } from "drizzle-orm/pg-core";
+import { Pool } from "pg";
 
-export type Database = NodePgDatabase
+export type Database = NodePgDatabase;
 
 /** A transaction, or the database itself where a single statement is enough. */
-export type Tx = PgDatabase<NodePgQueryResultHKT, Record<string, never>>
+export type Tx = PgDatabase<NodePgQueryResultHKT, Record<string, never>>;
 
 export interface DatabaseOptions {
   /** Most connections held at once; 10 unless told. */
-  readonly connections?: number
+  readonly connections?: number;
   /** Bound for one statement and for waiting on a lock, in milliseconds; 15 s unless told. */
-  readonly statementTimeout?: number
+  readonly statementTimeout?: number;
   /** Shown in pg_stat_activity. */
-  readonly applicationName?: string
+  readonly applicationName?: string;
   /** Told when an idle connection breaks, e.g. because the server restarts; the pool replaces it by itself. */
-  readonly onConnectionLost?: (error: Error) => void
+  readonly onConnectionLost?: (error: Error) => void;
 }
 
 export interface DatabaseHandle {
-  readonly db: Database
-  readonly pool: Pool
-  close(): Promise<void>
+  readonly db: Database;
+  readonly pool: Pool;
+  close(): Promise<void>;
 }
 
 /** Opens a pool of connections lazily: succeeds even while the server is away. */
@@ -32,10 +32,10 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     connectionTimeoutMillis: 5_000,
     statement_timeout: options.statementTimeout ?? 15_000,
     idle_in_transaction_session_timeout: 60_000,
-    application_name: options.applicationName ?? 'cellwright',
+    application_name: options.applicationName ?? "cellwright",
     keepAlive: true,
-  })
+  });
   // Without a listener a broken idle connection would end the process.
-  pool.on('error', (error) => options.onConnectionLost?.(error))
-  return { db: drizzle(pool), pool, close: () => pool.end() }
+  pool.on("error", (error) => options.onConnectionLost?.(error));
+  return { db: drizzle(pool), pool, close: () => pool.end() };
 }

@@ -1,35 +1,36 @@
-import { DrizzleQueryError } from 'drizzle-orm'
+import { DrizzleQueryError } from "drizzle-orm";
 
 /** SQLSTATE, or the system's code for a network error, of whatever a query or a connection failed with. */
 function errorCode(error: unknown): string | undefined {
   for (let current = error, depth = 0; current instanceof Error && depth < 5; current = current.cause, depth++) {
-    const code = (current as { code?: unknown }).code
-    if (typeof code === 'string') return code
+    const code = (current as { code?: unknown }).code;
+    if (typeof code === "string") return code;
   }
-  return undefined
+  return undefined;
 }
 
-const CONNECTION_MESSAGES = /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/
-const NETWORK_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EPIPE', 'ENOENT'])
+const CONNECTION_MESSAGES =
+  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/;
+const NETWORK_CODES = new Set(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EPIPE", "ENOENT"]);
 // Shutdown, crash, start-up, too many connections.
-const SERVER_CODES = new Set(['57P01', '57P02', '57P03', '53300'])
+const SERVER_CODES = new Set(["57P01", "57P02", "57P03", "53300"]);
 
 /** Whether a failure means that the database is away for now, so that trying later may help. */
 export function isDatabaseUnavailable(error: unknown): boolean {
-  const code = errorCode(error)
-  if (code !== undefined) return NETWORK_CODES.has(code) || SERVER_CODES.has(code) || code.startsWith('08')
+  const code = errorCode(error);
+  if (code !== undefined) return NETWORK_CODES.has(code) || SERVER_CODES.has(code) || code.startsWith("08");
   for (let current = error, depth = 0; current instanceof Error && depth < 5; current = current.cause, depth++) {
-    if (CONNECTION_MESSAGES.test(current.message)) return true
+    if (CONNECTION_MESSAGES.test(current.message)) return true;
   }
-  return false
+  return false;
 }
 
 /** The table that still refers to what a statement wanted to remove; undefined for any other failure. */
 export function referringTable(error: unknown): string | undefined {
-  if (errorCode(error) !== '23503') return undefined
-  const cause = error instanceof DrizzleQueryError ? error.cause : error
-  const table = (cause as { table?: unknown } | undefined)?.table
-  return typeof table === 'string' ? table : 'another table'
+  if (errorCode(error) !== "23503") return undefined;
+  const cause = error instanceof DrizzleQueryError ? error.cause : error;
+  const table = (cause as { table?: unknown } | undefined)?.table;
+  return typeof table === "string" ? table : "another table";
 }
 
 /**
@@ -37,26 +38,26 @@ export function referringTable(error: unknown): string | undefined {
  * somebody's secret: only code, constraint and statement text are kept of them.
  */
 export function loggableError(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { type: typeof error }
-  if (error instanceof DrizzleQueryError || 'severity' in error) {
+  if (!(error instanceof Error)) return { type: typeof error };
+  if (error instanceof DrizzleQueryError || "severity" in error) {
     const cause = (error instanceof DrizzleQueryError ? error.cause : error) as
       | (Error & { code?: string; constraint?: string; table?: string })
-      | undefined
+      | undefined;
     return {
-      type: 'DatabaseError',
-      message: 'a statement failed',
+      type: "DatabaseError",
+      message: "a statement failed",
       code: errorCode(error),
       constraint: cause?.constraint,
       table: cause?.table,
       ...(error instanceof DrizzleQueryError ? { statement: error.query } : {}),
-    }
+    };
   }
-  const { code } = error as { code?: unknown }
+  const { code } = error as { code?: unknown };
   return {
     type: error.name,
     message: error.message,
     stack: error.stack,
     ...(code === undefined ? {} : { code }),
     ...(error.cause === undefined ? {} : { cause: loggableError(error.cause) }),
-  }
+  };
 }

@@ -17,10 +17,7 @@ Settings.Set({ maxErrors: 200 });
 
 /** Appends a step to a JSON pointer. */
 export function pointer(base: string, ...steps: readonly (string | number)[]): string {
-  return (
-    base +
-    steps.map((step) => `/${String(step).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
-  );
+  return base + steps.map((step) => `/${String(step).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 
 const compiled = new WeakMap<object, Validator>();
@@ -35,9 +32,7 @@ export function schemaFaults(schema: TSchema, value: unknown): Fault[] {
     validator = Compile(schema);
     compiled.set(schema, validator);
   }
-  const faults = validator.Check(value)
-    ? []
-    : validator.Errors(value).flatMap((error) => explain(schema, error));
+  const faults = validator.Check(value) ? [] : validator.Errors(value).flatMap((error) => explain(schema, error));
   return distinct([...faults, ...textFaults(value, "")]);
 }
 
@@ -56,9 +51,7 @@ function explain(schema: TSchema, error: TLocalizedValidationError): Fault[] {
     case "additionalProperties": {
       const keys = typeof node["x-keys"] === "string" ? node["x-keys"] : undefined;
       const message =
-        keys === undefined
-          ? `is not a known field here; ${known(node)}`
-          : `has a wrong name: the name must be ${keys}`;
+        keys === undefined ? `is not a known field here; ${known(node)}` : `has a wrong name: the name must be ${keys}`;
       return error.params.additionalProperties.map((name) => ({
         field: pointer(field, name),
         message,
@@ -75,18 +68,14 @@ function explain(schema: TSchema, error: TLocalizedValidationError): Fault[] {
       return [
         {
           field,
-          message:
-            typeof node.description === "string" ? `must be ${node.description}` : error.message,
+          message: typeof node.description === "string" ? `must be ${node.description}` : error.message,
         },
       ];
   }
 }
 
 function known(node: Node): string {
-  const names =
-    typeof node.properties === "object" && node.properties !== null
-      ? Object.keys(node.properties)
-      : [];
+  const names = typeof node.properties === "object" && node.properties !== null ? Object.keys(node.properties) : [];
   return names.length === 0 ? "no fields are taken" : `known are ${names.join(", ")}`;
 }
 
@@ -103,9 +92,7 @@ function resolve(schema: TSchema, path: string): Node {
 
 function textFaults(value: unknown, field: string): Fault[] {
   if (typeof value === "string") {
-    return storable(value)
-      ? []
-      : [{ field, message: "contains a NUL character or broken Unicode; remove it" }];
+    return storable(value) ? [] : [{ field, message: "contains a NUL character or broken Unicode; remove it" }];
   }
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]) =>

@@ -32,8 +32,8 @@ export const WorkspaceGroupName = dnsLabel("a workspace group name", 2, 64);
 export const WorkspaceName = dnsLabel("a workspace name", 2, 64);
 /** Also the key of `cells` in a revision. */
 export const CELL_NAME_RULE =
-  'a cell name of 1 to 50 characters: lowercase letters, digits and "-", beginning with a letter and ending with a letter or digit'
-export const CellName = dnsLabel('a cell name', 1, 50)
+  'a cell name of 1 to 50 characters: lowercase letters, digits and "-", beginning with a letter and ending with a letter or digit';
+export const CellName = dnsLabel("a cell name", 1, 50);
 export const AppServiceName = dnsLabel("an app service name", 1, 50);
 export const ContainerName = dnsLabel("a container name", 1, 63);
 export const RegionName = dnsLabel("a region name", 1, 63);

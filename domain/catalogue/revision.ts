@@ -1,5 +1,5 @@
 import Type, { type Static } from "typebox";
-import { AppServiceName, CELL_NAME_RULE, ContainerName, DNS_LABEL_PATTERN } from './names.ts'
+import { AppServiceName, CELL_NAME_RULE, ContainerName, DNS_LABEL_PATTERN } from "./names.ts";
 
 /**
  * A revision: everything about an app service that is released. Each part has two schemas: what is sent (`…Body`),
@@ -27,14 +27,11 @@ function count(minimum: number, maximum: number, defaultValue?: number) {
   });
 }
 
-const Words = Type.Array(
-  Type.String({ maxLength: 32_768, description: "a text of at most 32768 characters" }),
-  {
-    minItems: 1,
-    maxItems: 100,
-    description: "a list of 1 to 100 texts",
-  },
-);
+const Words = Type.Array(Type.String({ maxLength: 32_768, description: "a text of at most 32768 characters" }), {
+  minItems: 1,
+  maxItems: 100,
+  description: "a list of 1 to 100 texts",
+});
 
 export const EnvironmentVariable = Type.Object(
   {
@@ -56,8 +53,7 @@ const portNumber = Type.Integer({
 const portName = Type.String({
   pattern: "^(?=.*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
   maxLength: 15,
-  description:
-    'a port name of at most 15 lowercase letters, digits and single "-", with at least one letter',
+  description: 'a port name of at most 15 lowercase letters, digits and single "-", with at least one letter',
 });
 const protocol = Type.Enum(["TCP", "UDP"], { default: "TCP" });
 
@@ -76,10 +72,7 @@ const quantity = Type.String({
   maxLength: 32,
   description: 'a Kubernetes quantity such as "500m" (CPU) or "256Mi" (memory)',
 });
-const ResourceList = Type.Object(
-  { cpu: Type.Optional(quantity), memory: Type.Optional(quantity) },
-  closed,
-);
+const ResourceList = Type.Object({ cpu: Type.Optional(quantity), memory: Type.Optional(quantity) }, closed);
 export const Resources = Type.Object({ requests: ResourceList, limits: ResourceList }, closed);
 export const ResourcesBody = Type.Partial(Resources, closed);
 
@@ -119,10 +112,7 @@ const ProbeTiming = Type.Object({
 });
 /** Exactly one of `httpGet`, `tcpSocket` and `exec`. */
 export const Probe = Type.Object({ ...probeActions, ...ProbeTiming.properties }, closed);
-export const ProbeBody = Type.Object(
-  { ...probeActions, ...Type.Partial(ProbeTiming).properties },
-  closed,
-);
+export const ProbeBody = Type.Object({ ...probeActions, ...Type.Partial(ProbeTiming).properties }, closed);
 
 const containerIdentity = {
   name: ContainerName,
@@ -154,9 +144,7 @@ export const ContainerBody = Type.Object(
   {
     ...containerIdentity,
     env: Type.Optional(environment),
-    ports: Type.Optional(
-      Type.Array(ContainerPortBody, { maxItems: 50, description: "a list of at most 50 ports" }),
-    ),
+    ports: Type.Optional(Type.Array(ContainerPortBody, { maxItems: 50, description: "a list of at most 50 ports" })),
     resources: Type.Optional(ResourcesBody),
     readinessProbe: Type.Optional(ProbeBody),
     livenessProbe: Type.Optional(ProbeBody),
@@ -174,10 +162,7 @@ const Labels = Type.Record(
     description: "an object of at most 50 labels",
   },
 );
-export const PodTemplate = Type.Object(
-  { labels: Labels, containers: Type.Array(Container) },
-  closed,
-);
+export const PodTemplate = Type.Object({ labels: Labels, containers: Type.Array(Container) }, closed);
 export const PodTemplateBody = Type.Object(
   {
     labels: Type.Optional(Labels),
@@ -201,11 +186,7 @@ const cellRecord = {
 const cellKey = Type.String({ pattern: DNS_LABEL_PATTERN });
 export const CellScale = Type.Object({ replicas }, closed);
 export const Cells = Type.Record(cellKey, CellScale, cellRecord);
-export const CellsBody = Type.Record(
-  cellKey,
-  Type.Object({ replicas: Type.Optional(replicas) }, closed),
-  cellRecord,
-);
+export const CellsBody = Type.Record(cellKey, Type.Object({ replicas: Type.Optional(replicas) }, closed), cellRecord);
 
 export const ReleasePolicy = Type.Object(
   {
@@ -233,10 +214,7 @@ export const RevisionBody = Type.Object(
   closed,
 );
 /** What is kept: the body with every default filled in. */
-export const RevisionSpec = Type.Object(
-  { template: PodTemplate, cells: Cells, release: ReleasePolicy },
-  closed,
-);
+export const RevisionSpec = Type.Object({ template: PodTemplate, cells: Cells, release: ReleasePolicy }, closed);
 /** A stored revision, as it is answered. */
 export const Revision = Type.Object(
   {

@@ -1,0 +1,183 @@
+import { and, asc, desc, eq, inArray, lt, or, sql } from "drizzle-orm";
+import type { Fault } from "../../domain/catalogue/faults.ts";
+import { pointer } from "../../domain/catalogue/faults.ts";
+import { workloadName } from "../../domain/catalogue/names.ts";
+import type { DeleteOutcome, Refusal } from "../../domain/catalogue/refusal.ts";
+import type { Revision, RevisionSpec } from "../../domain/catalogue/revision.ts";
+import type { Tx } from "../client.ts";
+import { appServices, cells, revisionCells, revisions } from "../schema/catalogue.ts";
+import { removeRow } from "./put.ts";
+import { page, type Page, type PageRequest } from "./rows.ts";
+
+type Row = typeof revisions.$inferSelect;
+
+function show(row: Row): Revision {
+  const { service, number, spec, createdBy } = row;
+  return { service, number, ...spec, createdBy, createdAt: row.createdAt.toISOString() };
+}
+
+function of(group: string, service: string) {
+  return and(eq(revisions.workspaceGroup, group), eq(revisions.service, service));
+}
+
+export async function getRevision(
+  tx: Tx,
+  group: string,
+  service: string,
+  number: number,
+): Promise<Revision | undefined> {
+  const [row] = await tx
+    .select()
+    .from(revisions)
+    .where(and(of(group, service), eq(revisions.number, number)));
+  return row === undefined ? undefined : show(row);
+}
+
+/** The revision of the highest number; undefined when the service has none. */
+export async function getNewestRevision(tx: Tx, group: string, service: string): Promise<Revision | undefined> {
+  const [row] = await tx.select().from(revisions).where(of(group, service)).orderBy(desc(revisions.number)).limit(1);
+  return row === undefined ? undefined : show(row);
+}
+
+/** Newest first; the position is a revision's number. */
+export async function listRevisions(
+  tx: Tx,
+  group: string,
+  service: string,
+  request: PageRequest<number>,
+): Promise<Page<Revision>> {
+  const rows = await tx
+    .select()
+    .from(revisions)
+    .where(and(of(group, service), request.after === undefined ? undefined : lt(revisions.number, request.after)))
+    .orderBy(desc(revisions.number))
+    .limit(request.limit + 1);
+  return page(rows, request.limit, show);
+}
+
+export interface NewRevision {
+  readonly group: string;
+  readonly service: string;
+  readonly spec: RevisionSpec;
+  /** Subject of whoever posted it. */
+  readonly createdBy: string;
+}
+
+/** Stores a revision under the service's next number. */
+export async function createRevision(
+  tx: Tx,
+  revision: NewRevision,
+): Promise<{ readonly kind: "created"; readonly value: Revision } | Refusal> {
+  const { group, service, spec, createdBy } = revision;
+  const [owner] = await tx
+    .update(appServices)
+    .set({ lastRevision: sql`${appServices.lastRevision} + 1` })
+    .where(and(eq(appServices.workspaceGroup, group), eq(appServices.name, service)))
+    .returning({ number: appServices.lastRevision, namespace: appServices.namespace });
+  if (owner === undefined) {
+    return { kind: "not-found", what: `app service "${service}" of workspace group "${group}"` };
+  }
+  const faults = await cellFaults(tx, revision, owner.namespace);
+  if (faults.length > 0) return { kind: "invalid", faults };
+  const { number } = owner;
+  const [row] = await tx
+    .insert(revisions)
+    .values({ workspaceGroup: group, service, number, spec, createdBy })
+    .returning();
+  await tx
+    .insert(revisionCells)
+    .values(Object.keys(spec.cells).map((cell) => ({ workspaceGroup: group, service, number, cell })));
+  if (row === undefined) throw new Error("The database answered nothing to an insertion");
+  return { kind: "created", value: show(row) };
+}
+
+/** Takes a revision back that nothing refers to. Its number is not given again. */
+export function deleteRevision(tx: Tx, group: string, service: string, number: number): Promise<DeleteOutcome> {
+  const one = and(of(group, service), eq(revisions.number, number));
+  return removeRow(tx, {
+    what: `revision ${number} of app service "${service}"`,
+    expected: undefined,
+    find: async () => {
+      const [row] = await tx.select({ number: revisions.number }).from(revisions).where(one).for("update");
+      return row === undefined ? undefined : { version: 1 };
+    },
+    dependants: () => Promise.resolve([]),
+    remove: (inner) => inner.delete(revisions).where(one),
+  });
+}
+
+async function cellFaults(tx: Tx, { group, service, spec }: NewRevision, namespace: string): Promise<Fault[]> {
+  const names = Object.keys(spec.cells);
+  const known = await tx
+    .select({ name: cells.name, cluster: cells.cluster })
+    .from(cells)
+    .where(and(eq(cells.workspaceGroup, group), inArray(cells.name, names)))
+    .orderBy(asc(cells.name))
+    .for("key share");
+  const found = new Set(known.map((cell) => cell.name));
+  const unknown = names
+    .filter((name) => !found.has(name))
+    .map((name) => ({
+      field: pointer("/cells", name),
+      message: `names no cell of workspace group "${group}"; create it first, or use one that exists`,
+    }));
+  return [...unknown, ...(await workloadClashes(tx, group, service, namespace, known))];
+}
+
+/**
+ * Two services must never mean the same workload. Within a group, `a-b` in cell `c` and `a` in cell `b-c` have the same
+ * workload name; across groups, equal names do when cells share a cluster and services a namespace.
+ */
+async function workloadClashes(
+  tx: Tx,
+  group: string,
+  service: string,
+  namespace: string,
+  targets: readonly { readonly name: string; readonly cluster: string }[],
+): Promise<Fault[]> {
+  if (targets.length === 0) return [];
+  // Whoever comes second must see the first one's revision. Two at once would see neither, hence one at a time.
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtext('cellwright workload names'), hashtext(${namespace}))`);
+  const others = await tx
+    .selectDistinct({
+      group: revisionCells.workspaceGroup,
+      service: revisionCells.service,
+      cell: revisionCells.cell,
+      cluster: cells.cluster,
+    })
+    .from(revisionCells)
+    .innerJoin(cells, and(eq(cells.workspaceGroup, revisionCells.workspaceGroup), eq(cells.name, revisionCells.cell)))
+    .innerJoin(
+      appServices,
+      and(eq(appServices.workspaceGroup, revisionCells.workspaceGroup), eq(appServices.name, revisionCells.service)),
+    )
+    .where(
+      and(
+        eq(appServices.namespace, namespace),
+        or(
+          ...targets.map((target) =>
+            and(
+              eq(cells.cluster, target.cluster),
+              sql`${revisionCells.service} || '-' || ${revisionCells.cell} = ${workloadName(service, target.name)}`,
+            ),
+          ),
+        ),
+      ),
+    );
+  return targets.flatMap((target) =>
+    others
+      .filter(
+        (other) =>
+          other.cluster === target.cluster &&
+          workloadName(other.service, other.cell) === workloadName(service, target.name) &&
+          !(other.group === group && other.service === service),
+      )
+      .map((other) => ({
+        field: pointer("/cells", target.name),
+        message:
+          `needs the workload "${workloadName(service, target.name)}" in namespace "${namespace}" of cluster ` +
+          `"${target.cluster}", which is that of app service "${other.service}" of workspace group "${other.group}"; ` +
+          "use another service name, namespace or cell",
+      })),
+  );
+}
