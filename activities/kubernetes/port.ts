@@ -1,0 +1,99 @@
+/**
+ * The port of workload drivers: how Cellwright reads and moves the pods of app services in one cluster. Verbs are
+ * idempotent, may be repeated after any crash, and return the observed world. Expected outcomes are values; only
+ * failures of `domain/failures.ts` (and bugs) are thrown.
+ *
+ * Fencing (design §3): every change of pods runs under an *epoch* of the workload, taken by compare-and-swap on the
+ * workload and closed when nothing of it can be in flight any more. Whoever finds an epoch open takes the next one and
+ * stamps it on the pods that the former holder may still be patching, before acting.
+ */
+import type { RevisionSpec } from '../../domain/catalogue/revision.ts';
+import type { Placement } from '../../domain/workload/placement.ts';
+
+export type { Placement } from '../../domain/workload/placement.ts';
+
+/** What a workload shall be: placement + immutable revision. `order` is the id of the order that wants it. */
+export type Desired = { placement: Placement; revision: number; spec: RevisionSpec; order: string };
+
+/** Pod states, the vocabulary of design §1. */
+export type PodState = 'NOT_UPDATED' | 'UPDATING' | 'UPDATED' | 'FAILED' | 'IGNORED';
+
+/** A pod of a group as last observed. `reason`: for a person, why it is not there yet (waiting reason, events). */
+export type PodProgress = { cell: string; name: string; state: PodState; reason?: string };
+
+/** One workload as observed, for planning and preview. */
+export type WorkloadObservation = {
+  cell: string;
+  /** Nodes of the cluster that match the cell's node selector. */
+  nodes: number;
+  /** Absent when the workload does not exist yet. */
+  workload?: {
+    replicas: number;
+    /** Revision number that the live template was rendered from. */
+    revision: number;
+    /** Digest of the template without images: equal digests mean an image-only difference. */
+    shape: string;
+    /** True when every pod is meant to be, and labelled, at the template's revision. */
+    promoted: boolean;
+  };
+  /** Existing pods, by ordinal. */
+  pods: { name: string; ready: boolean; images: Record<string, string> }[];
+};
+
+/** Something that a person must mend before an order on these workloads makes sense. */
+export type ObservationFault = { cell?: string; message: string };
+
+export type Observation = { workloads: WorkloadObservation[]; faults: ObservationFault[] };
+
+/**
+ * `done`: as wanted. `failed`: a person must decide; `reason` says why, `changed` whether any pod was changed by this
+ * verb (false = the world is as before). `rest`: figures worth keeping with the task.
+ */
+export type Outcome =
+  | { outcome: 'done'; summary: string; changed: boolean }
+  | { outcome: 'failed'; reason: string; changed: boolean };
+
+/** What a long verb gets from its caller. */
+export type Progress = {
+  /** Aborted when the activity was cancelled or its worker shuts down: stop acting, settle requests in flight, return. */
+  signal: AbortSignal;
+  /** Called with every pod of the group whenever any state changed. Must not throw, returns at once. */
+  report: (pods: PodProgress[]) => void;
+};
+
+export type GroupPart = { desired: Desired; pods: string[] };
+
+export interface WorkloadDriver {
+  /** Reads workloads, pods, nodes and rights; acts on nothing. Faults: namespace missing or forbidden, foreign workload of that name, cell without nodes, … */
+  observe(input: { namespace: string; placements: Placement[] }): Promise<Observation>;
+
+  /**
+   * Ensures the headless Service and the workload's template; moves no pod (partition). A missing workload is created
+   * with 0 replicas. Refuses (`failed`) a difference that is not image-only, and a workload that is not ours.
+   * Remembers what was there before, for `restore`. Waits until the controller has observed the template.
+   */
+  apply(desired: Desired, progress: Progress): Promise<Outcome>;
+
+  /**
+   * Undo of `apply` while no pod has moved: the template goes back to what was there before, or the workload, if `apply`
+   * created it, goes. `previous` renders the former revision.
+   */
+  restore(desired: Desired, previous: (revision: number) => Promise<Desired>, progress: Progress): Promise<Outcome>;
+
+  /**
+   * Moves the pods of one group (one part per cell) to the target and watches until each has been *updated* (design §3)
+   * for `readySeconds`. Missing pods are created by raising replicas. Fails the group when nothing has progressed for
+   * `progressDeadlineSeconds` counted from `startedAt` (ms since epoch; the person's click, stable over attempts) or the
+   * last progress. Resumes from observation. Throws Fenced when another epoch took over.
+   */
+  move(
+    input: { parts: GroupPart[]; holder: string; startedAt: number },
+    progress: Progress,
+  ): Promise<Outcome & { pods: PodProgress[] }>;
+
+  /** Stops what may be in flight and freezes the workload as it is: takes a fenced epoch; pods that have not moved yet are no longer meant to. */
+  freeze(input: { placement: Placement; order: string; holder: string }): Promise<Outcome & { moved: number; total: number }>;
+
+  /** Success is more than our own report: every pod updated, and the workload has promoted itself. Waits, bounded like `move`. */
+  verify(input: { desired: Desired[]; startedAt: number }, progress: Progress): Promise<Outcome & { pods: PodProgress[] }>;
+}
