@@ -1,0 +1,59 @@
+/** Activities that make the plan of an order, whatever its kind. */
+import { createHash } from 'node:crypto';
+import type { Database } from '../../db/client.ts';
+import { findOrder, storePlan } from '../../db/repositories/orders.ts';
+import type { Order } from '../../db/repositories/orders.ts';
+import { CellwrightFailure } from '../../domain/failures.ts';
+import type { Invocation, Pipeline, TaskDefinition } from '../../domain/pipeline/task.ts';
+import { guarded } from '../activity.ts';
+
+export type PlannedPodRow = { task: string; service: string; group: string; cell: string; cluster: string; pod: string };
+
+export type CompiledPlan =
+  | { ok: true; pipelines: Pipeline[]; pods: PlannedPodRow[]; essence: unknown }
+  | { ok: false; faults: string[] };
+
+/** How orders of one kind are planned. */
+export type Planner = {
+  kind: string;
+  /** What the order locks. */
+  subjects: (request: unknown) => string[];
+  /** What has to be looked at, and by whom. Each call keeps what it saw with the order's records. */
+  observations: (order: Order, generation: number) => Promise<Invocation[]>;
+  /** Compiles the order and what was seen. The same input gives the same plan. */
+  compile: (order: Order, generation: number) => Promise<CompiledPlan>;
+};
+
+export type CompileResult =
+  | { ok: true; digest: string; tasks: TaskDefinition[] }
+  /** The plan is the one that the caller knows already. */
+  | { ok: true; digest: string; same: true }
+  | { ok: false; reason: string };
+
+export type PlanningActivities = ReturnType<typeof createPlanningActivities>;
+
+export function createPlanningActivities(db: Database, planners: readonly Planner[]) {
+  const load = async (orderId: string): Promise<{ order: Order; planner: Planner }> => {
+    const order = await findOrder(db, orderId);
+    if (!order) throw new CellwrightFailure('NotFound', `there is no order ${orderId}`);
+    const planner = planners.find((one) => one.kind === order.kind);
+    if (!planner) throw new CellwrightFailure('Invalid', `this worker cannot plan orders of kind ${order.kind}`);
+    return { order, planner };
+  };
+  return guarded({
+    async listObservations(input: { orderId: string; generation: number }): Promise<Invocation[]> {
+      const { order, planner } = await load(input.orderId);
+      return planner.observations(order, input.generation);
+    },
+
+    async compileOrder(input: { orderId: string; generation: number; unless?: string }): Promise<CompileResult> {
+      const { order, planner } = await load(input.orderId);
+      const plan = await planner.compile(order, input.generation);
+      if (!plan.ok) return { ok: false, reason: plan.faults.join('\n') };
+      const digest = createHash('sha256').update(JSON.stringify(plan.essence)).digest('hex').slice(0, 16);
+      if (digest === input.unless) return { ok: true, digest, same: true };
+      await db.transaction((tx) => storePlan(tx, order.id, input.generation, plan.pipelines, plan.pods));
+      return { ok: true, digest, tasks: plan.pipelines[0]?.tasks ?? [] };
+    },
+  });
+}

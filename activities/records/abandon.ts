@@ -1,0 +1,126 @@
+/** Activities for pipelines whose workflow was ended from outside: end what still runs, find what must be made safe, say so. */
+import { WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
+import type { Database } from '../../db/client.ts';
+import { appendEvents, nextSequence } from '../../db/repositories/order-events.ts';
+import { findOrder, locksOf, readPipelines, readTasks } from '../../db/repositories/orders.ts';
+import { CellwrightFailure } from '../../domain/failures.ts';
+import type { RecordedEvent } from '../../domain/pipeline/model.ts';
+import { isEnded, isTaskOver } from '../../domain/pipeline/states.ts';
+import type { Invocation } from '../../domain/pipeline/task.ts';
+import { alive, guarded } from '../activity.ts';
+
+export type AbandonActivities = ReturnType<typeof createAbandonActivities>;
+
+/** How often a workflow is looked at while its end is awaited. Milliseconds. */
+const LOOK_INTERVAL = 250;
+
+/** The lost workflow's own tasks, or, when it was the order's, all of the order's. */
+type Lost = { orderId: string; workflowId: string };
+
+export function createAbandonActivities(db: Database, client: Client) {
+  const isOpen = async (workflowId: string): Promise<boolean> => {
+    try {
+      const { status } = await client.workflow.getHandle(workflowId).describe();
+      return status.name === 'RUNNING' || status.name === 'CONTINUED_AS_NEW';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    }
+  };
+
+  return guarded({
+    /**
+     * Cancels the order's workflows that still run, so that they make safe what they hold; terminates those that have
+     * not ended after `graceMs`. Answers with the ids of those terminated.
+     */
+    endWorkflows: (input: { orderId: string; graceMs: number }): Promise<string[]> =>
+      alive(async () => {
+        const rows = await readPipelines(db, input.orderId);
+        const open: string[] = [];
+        for (const row of rows) if (await isOpen(row.workflowId)) open.push(row.workflowId);
+        for (const id of open) await ignoringGone(() => client.workflow.getHandle(id).cancel());
+        const until = Date.now() + input.graceMs;
+        let left = open;
+        while (left.length > 0 && Date.now() < until) {
+          await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL));
+          const states = await Promise.all(left.map(isOpen));
+          left = left.filter((_, index) => states[index]);
+        }
+        for (const id of left) {
+          await ignoringGone(() =>
+            client.workflow.getHandle(id).terminate('its order was abandoned, and it did not end by itself in time'),
+          );
+        }
+        return left;
+      }),
+
+    /** What must be called so that nothing that a dead workflow set going does any harm. */
+    async listSafeties(lost: Lost): Promise<{ task: string; attempt: number; call: Invocation }[]> {
+      const tasks = await unfinished(lost);
+      return tasks.flatMap((task) =>
+        task.attempt > 0 && task.definition.onStop
+          ? [{ task: task.id, attempt: task.attempt + 1, call: task.definition.onStop }]
+          : [],
+      );
+    },
+
+    /** Writes the end into the streams of the dead: they have no other writer any more. Repeating it changes nothing. */
+    recordAbandoned: (input: Lost & { reason: string; at: number }): Promise<void> =>
+      db.transaction(async (tx) => {
+        const order = await findOrder(tx, input.orderId);
+        if (!order) throw new CellwrightFailure('NotFound', `there is no order ${input.orderId}`);
+        const whole = order.workflowId === input.workflowId;
+        const rows = (await readPipelines(tx, input.orderId))
+          .filter((row) => (whole || row.workflowId === input.workflowId) && !isEnded(row.state))
+          // The order's own stream last: its end is the end of all.
+          .toSorted((a, b) => Number(a.subject === null) - Number(b.subject === null));
+        const tasks = await readTasks(tx, input.orderId, order.generation);
+        const locked = await locksOf(tx, input.orderId);
+        for (const row of rows) {
+          const events: RecordedEvent[] = tasks
+            .filter((task) => task.stream === row.workflowId && !isTaskOver(task.state))
+            .map((task) => ({
+              type: 'taskChanged',
+              at: input.at,
+              task: task.id,
+              state: 'CANCELLED',
+              attempt: task.attempt,
+              reason: 'abandoned',
+            }));
+          events.push({
+            type: 'pipelineChanged',
+            at: input.at,
+            state: 'ABANDONED',
+            reason: input.reason,
+            allowed: row.subject === null && locked.length > 0 ? ['release-locks'] : [],
+            committed: row.committed,
+          });
+          await appendEvents(tx, {
+            orderId: input.orderId,
+            stream: row.workflowId,
+            ...(row.subject !== null && { subject: row.subject }),
+            first: await nextSequence(tx, row.workflowId),
+            events,
+          });
+        }
+      }),
+  });
+
+  async function unfinished(lost: Lost) {
+    const order = await findOrder(db, lost.orderId);
+    if (!order) throw new CellwrightFailure('NotFound', `there is no order ${lost.orderId}`);
+    const tasks = await readTasks(db, lost.orderId, order.generation);
+    const whole = order.workflowId === lost.workflowId;
+    // Confirmed or not: a group that has started and whose app has not come to its end is frozen as it is.
+    return tasks.filter((task) => (whole || task.stream === lost.workflowId) && task.state !== 'SUCCEEDED');
+  }
+}
+
+async function ignoringGone(act: () => Promise<unknown>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}

@@ -1,0 +1,34 @@
+/** Every message that a pipeline's workflow understands, and what it is started with. */
+import { defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Answer, Control, PipelineEvent, PipelineState, Report, Verb } from '../domain/pipeline/model.ts';
+import type { EndedState } from '../domain/pipeline/states.ts';
+
+/** What a person asks for. Refused at once (ApplicationFailure of type `VerbRefused`, details: Refused) or answered. */
+export const actUpdate = defineUpdate<Answer, [Verb]>('act');
+/** From a child to the pipeline above. */
+export const reportSignal = defineSignal<[Report]>('report');
+/** From a pipeline to its child. */
+export const controlSignal = defineSignal<[Control]>('control');
+/** From the reconciler: a child's workflow is gone. */
+export const childLostSignal = defineSignal<[{ workflowId: string; reason: string }]>('childLost');
+
+export const VERB_REFUSED = 'VerbRefused';
+
+export type PipelineInput = {
+  orderId: string;
+  /** Kind of the order: release, … */
+  kind: string;
+  title: string;
+  workspaceGroup: string;
+  creator: string;
+  /** What the order is about, for search (names of services). */
+  subjects: string[];
+  /** Only in a child: what it is about, and whom it reports to. */
+  child?: { subject: string; parent: { workflowId: string; task: string }; generation: number; paused: boolean };
+  /** Continue as new beyond that many history events, instead of when the server suggests it. */
+  historyLimit?: number;
+  /** From the run before. */
+  carried?: { state: PipelineState; facts: PipelineEvent[]; nextSequence: number };
+};
+
+export type PipelineResult = { state: EndedState };

@@ -1,0 +1,221 @@
+/**
+ * The Temporal shell of `domain/pipeline/decide.ts`: messages in, commands out. It is the one implementation of every
+ * kind of order and of every pipeline inside one; it decides nothing.
+ */
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  log,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { decide } from '../domain/pipeline/decide.ts';
+import { initialChild, initialOrder } from '../domain/pipeline/model.ts';
+import type { Answer, Command, PipelineEvent, PipelineState, RecordedEvent, Verb } from '../domain/pipeline/model.ts';
+import { refusalOf, stateOf, allowedOrderVerbs } from '../domain/pipeline/view.ts';
+import { records } from './activities.ts';
+import { createCalls, lookAndCompile } from './calls.ts';
+import { createMail } from './mail.ts';
+import { actUpdate, childLostSignal, controlSignal, reportSignal, VERB_REFUSED } from './messages.ts';
+import type { PipelineInput, PipelineResult } from './messages.ts';
+import { showDetails, showState } from './show.ts';
+
+/** Events stored by one activity at most; keeps payloads small. */
+const BATCH = 200;
+
+export async function runPipeline(input: PipelineInput): Promise<PipelineResult> {
+  // A request to cancel from outside must not tear down what is being made safe: it becomes an event like any other.
+  const outer = CancellationScope.current();
+  return CancellationScope.nonCancellable(() => run(input, outer));
+}
+
+async function run(input: PipelineInput, outer: CancellationScope): Promise<PipelineResult> {
+  const { workflowId } = workflowInfo();
+  const facts: PipelineEvent[] = [...(input.carried?.facts ?? [])];
+  const verbs: Verb[] = [];
+  let state: PipelineState | undefined = input.carried?.state;
+  let fatal: unknown;
+  const now = (): number => Date.now();
+
+  // Answers wait until everything recorded before them is stored.
+  const answers = new Map<string, Answer>();
+  const owed: { after: number; id: string; answer: Answer }[] = [];
+  const outbox: RecordedEvent[] = [];
+  let nextSequence = input.carried?.nextSequence ?? 1;
+  let storing = false;
+
+  setHandler(
+    actUpdate,
+    async (verb) => {
+      verbs.push(verb);
+      await condition(() => answers.has(verb.id) || fatal !== undefined);
+      const answer = answers.get(verb.id);
+      if (!answer) throw ApplicationFailure.nonRetryable('this workflow has failed; see its failure', 'WorkflowFailed');
+      return answer;
+    },
+    {
+      validator: (verb) => {
+        if (!state) throw ApplicationFailure.nonRetryable('still starting; try again in a moment', VERB_REFUSED);
+        if (state.answers.some((given) => given.id === verb.id)) return;
+        const refusal = refusalOf(state, verb);
+        if (!refusal) return;
+        throw ApplicationFailure.nonRetryable(refusal.detail, VERB_REFUSED, {
+          ...refusal,
+          state: stateOf(state),
+          allowedActions: allowedOrderVerbs(state),
+        });
+      },
+    },
+  );
+  setHandler(reportSignal, (report) => void facts.push({ type: 'reported', at: now(), report }));
+  setHandler(controlSignal, (control) => void facts.push({ type: 'controlled', at: now(), control }));
+  setHandler(childLostSignal, ({ workflowId: child, reason }) => {
+    const task = Object.values(state?.tasks ?? {}).find((one) => one.definition.pipeline?.workflowId === child);
+    if (task) facts.push({ type: 'childLost', at: now(), task: task.definition.id, reason });
+  });
+  outer.cancelRequested.catch(() =>
+    facts.push({ type: 'abandoned', at: now(), reason: 'its workflow was cancelled from outside' }),
+  );
+
+  const calls = createCalls((event) => facts.push({ ...event, at: now() } as PipelineEvent));
+  const mail = createMail(input, (event) => facts.push({ ...event, at: now() } as PipelineEvent));
+
+  const store = async (): Promise<void> => {
+    if (storing) return;
+    storing = true;
+    try {
+      while (outbox.length > 0 || owed.length > 0) {
+        const batch = outbox.slice(0, BATCH);
+        if (batch.length > 0) {
+          await records.appendEvents({
+            orderId: input.orderId,
+            stream: workflowId,
+            ...(input.child && { subject: input.child.subject }),
+            first: nextSequence,
+            events: batch,
+          });
+          outbox.splice(0, batch.length);
+          nextSequence += batch.length;
+        }
+        while (owed[0] && owed[0].after < nextSequence) {
+          const given = owed.shift();
+          if (given) answers.set(given.id, given.answer);
+        }
+      }
+    } catch (error) {
+      fatal = error;
+    } finally {
+      storing = false;
+    }
+  };
+
+  const perform = (command: Command): void => {
+    switch (command.do) {
+      case 'record':
+        outbox.push(command.event);
+        return;
+      case 'answer':
+        owed.push({ after: nextSequence + outbox.length - 1, id: command.id, answer: command.answer });
+        return;
+      case 'call':
+        calls.start(command);
+        return;
+      case 'cancelCall':
+        calls.cancel(command);
+        return;
+      case 'initialise':
+        calls.track(lookAndCompile(input.orderId, command).then((event) => facts.push({ ...event, at: now() })));
+        return;
+      case 'acquireLocks':
+        calls.track(
+          records
+            .acquireLocks({ orderId: input.orderId })
+            .then((locked) =>
+              facts.push(
+                locked.ok
+                  ? { type: 'locked', at: now() }
+                  : { type: 'lockRefused', at: now(), detail: locked.detail },
+              ),
+            ),
+        );
+        return;
+      case 'releaseLocks':
+        calls.track(records.releaseLocks({ orderId: input.orderId }));
+        return;
+      case 'startChild':
+        mail.startChild(command, state?.generation ?? 0);
+        return;
+      case 'control':
+        mail.control(command);
+        return;
+      case 'report':
+        mail.report(command);
+        return;
+      case 'end':
+        return;
+    }
+  };
+
+  const dispatch = (event: PipelineEvent): void => {
+    if (!state) return;
+    const before = stateOf(state);
+    const step = decide(state, event);
+    state = step.state;
+    for (const command of step.commands) perform(command);
+    if (stateOf(state) !== before || event.type === 'opened') showState(input, stateOf(state));
+    showDetails(input, state);
+    void store();
+  };
+
+  if (!state) {
+    if (input.child) {
+      const { parent, generation, paused } = input.child;
+      const stored = await records.loadPipeline({ workflowId, generation });
+      // A run before this one may have been lost; its events stay, and ours follow them.
+      nextSequence = stored.nextSequence;
+      state = initialChild(workflowId, parent, generation, stored.tasks, paused);
+    } else state = initialOrder(workflowId);
+    dispatch({ type: 'opened', at: now() });
+  }
+
+  const quiet = (): boolean =>
+    facts.length === 0 && verbs.length === 0 && outbox.length === 0 && owed.length === 0 && !storing && mail.idle();
+  const historyIsLong = (): boolean => {
+    const info = workflowInfo();
+    return info.continueAsNewSuggested || (input.historyLimit !== undefined && info.historyLength > input.historyLimit);
+  };
+  const mayContinue = (): boolean => historyIsLong() && quiet() && calls.idle() && allHandlersFinished();
+  const failed = (): boolean => fatal !== undefined || calls.failure() !== undefined;
+
+  for (;;) {
+    await condition(
+      () =>
+        failed() ||
+        facts.length > 0 ||
+        (verbs.length > 0 && (!state?.pending || state.stage === 'ENDED')) ||
+        (state?.stage === 'ENDED' ? quiet() && calls.idle() && allHandlersFinished() : mayContinue()),
+    );
+    if (failed()) {
+      log.error('the pipeline cannot go on', { error: fatal ?? calls.failure() });
+      throw ApplicationFailure.nonRetryable(
+        'the records of this order cannot be written; an administrator must look at the worker log and the database',
+        'RecordsInconsistent',
+      );
+    }
+    const fact = facts.shift();
+    if (fact) {
+      dispatch(fact);
+      continue;
+    }
+    const verb = !state.pending || state.stage === 'ENDED' ? verbs.shift() : undefined;
+    if (verb) {
+      dispatch({ type: 'verb', at: now(), verb });
+      continue;
+    }
+    if (state.stage === 'ENDED') return { state: state.ended ?? 'ABANDONED' };
+    if (mayContinue()) await continueAsNew<typeof runPipeline>({ ...input, carried: { state, facts, nextSequence } });
+  }
+}
