@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parseAllDocuments } from "yaml";
 import { ensureIdentities, type Identity, renderKubeconfig } from "./kubernetes/identities.ts";
 import { createKubernetesRequest, type KubernetesRequest } from "./kubernetes/request.ts";
-import type { ProcessSpec, SupervisedProcess, Supervisor } from "./processes.ts";
+import { flags, type ProcessSpec, type SupervisedProcess, type Supervisor } from "./processes.ts";
 import type { Tools } from "./tools.ts";
 
 export interface KubernetesPorts {
@@ -58,12 +58,17 @@ export async function startKubernetes(
   await start({
     name: "etcd",
     command: tools.etcd,
-    args: [
-      ...["--data-dir", join(directory, "etcd"), "--listen-client-urls", etcd, "--advertise-client-urls", etcd],
-      ...["--listen-peer-urls", etcdPeer, "--initial-advertise-peer-urls", etcdPeer],
-      // Without fsync: it survives a crash of any process, but not one of the machine, which a trial cluster may lose.
-      ...["--initial-cluster", `default=${etcdPeer}`, "--unsafe-no-fsync", "--log-level", "warn"],
-    ],
+    args: flags({
+      "data-dir": join(directory, "etcd"),
+      "listen-client-urls": etcd,
+      "advertise-client-urls": etcd,
+      "listen-peer-urls": etcdPeer,
+      "initial-advertise-peer-urls": etcdPeer,
+      "initial-cluster": `default=${etcdPeer}`,
+      // It survives a crash of any process, but not one of the machine, which a trial cluster may lose.
+      "unsafe-no-fsync": true,
+      "log-level": "warn",
+    }),
     ready: async () => (await fetch(`${etcd}/readyz`)).ok,
   });
 
@@ -71,17 +76,25 @@ export async function startKubernetes(
   await start({
     name: "kube-apiserver",
     command: tools["kube-apiserver"],
-    args: [
-      ...[`--etcd-servers=${etcd}`, `--secure-port=${ports.apiserver}`, "--bind-address=127.0.0.1"],
-      ...[`--cert-dir=${pki}`, "--service-account-issuer=https://kubernetes.default.svc"],
-      ...[`--service-account-key-file=${identities.serviceAccountKey}`],
-      ...[`--service-account-signing-key-file=${identities.serviceAccountKey}`],
-      ...["--service-cluster-ip-range=10.96.0.0/16", `--token-auth-file=${identities.tokenFile}`],
-      ...["--authorization-mode=RBAC", "--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP"],
-      ...[`--audit-policy-file=${ownFile("audit-policy.yaml")}`, `--audit-log-path=${auditLog}`],
+    args: flags({
+      "etcd-servers": etcd,
+      "secure-port": ports.apiserver,
+      "bind-address": "127.0.0.1",
+      "cert-dir": pki,
+      "service-account-issuer": "https://kubernetes.default.svc",
+      "service-account-key-file": identities.serviceAccountKey,
+      "service-account-signing-key-file": identities.serviceAccountKey,
+      "service-cluster-ip-range": "10.96.0.0/16",
+      "token-auth-file": identities.tokenFile,
+      "authorization-mode": "RBAC",
+      "allow-privileged": true,
+      "kubelet-preferred-address-types": "InternalIP",
+      "audit-policy-file": ownFile("audit-policy.yaml"),
+      "audit-log-path": auditLog,
       // In MB. The log is evidence: large enough that no test run loses its beginning.
-      ...["--audit-log-maxsize=1000", "--audit-log-maxbackup=2"],
-    ],
+      "audit-log-maxsize": 1000,
+      "audit-log-maxbackup": 2,
+    }),
     ready: async () => (await request("GET", "/readyz")) === "ok",
   });
   const certificate = readFileSync(join(pki, "apiserver.crt"), "utf8");
@@ -93,30 +106,41 @@ export async function startKubernetes(
   await start({
     name: "kube-controller-manager",
     command: tools["kube-controller-manager"],
-    args: [
-      ...[`--kubeconfig=${kubeconfig("controller-manager")}`, "--leader-elect=false", "--secure-port=0"],
-      ...[`--service-account-private-key-file=${identities.serviceAccountKey}`],
+    args: flags({
+      kubeconfig: kubeconfig("controller-manager"),
+      "leader-elect": false,
+      "secure-port": 0,
+      "service-account-private-key-file": identities.serviceAccountKey,
       // One late heartbeat of kwok's nodes would otherwise mark all their pods as not ready, and nothing sets them back.
-      ...["--node-monitor-grace-period=5m", "--kube-api-qps=500", "--kube-api-burst=1000"],
-    ],
+      "node-monitor-grace-period": "5m",
+      "kube-api-qps": 500,
+      "kube-api-burst": 1000,
+    }),
   });
   await start({
     name: "kube-scheduler",
     command: tools["kube-scheduler"],
-    args: [
-      ...[`--kubeconfig=${kubeconfig("scheduler")}`, "--leader-elect=false", "--secure-port=0"],
-      ...["--kube-api-qps=500", "--kube-api-burst=1000"],
-    ],
+    args: flags({
+      kubeconfig: kubeconfig("scheduler"),
+      "leader-elect": false,
+      "secure-port": 0,
+      "kube-api-qps": 500,
+      "kube-api-burst": 1000,
+    }),
   });
   await start({
     name: "kwok",
     command: tools.kwok,
-    args: [
-      ...[`--config=${ownFile("stages.yaml")}`, `--kubeconfig=${kubeconfig("kwok")}`, "--manage-all-nodes=false"],
+    args: flags({
+      config: ownFile("stages.yaml"),
+      kubeconfig: kubeconfig("kwok"),
       // Only its own nodes: a real kubelet may stand beside them.
-      ...["--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--node-lease-duration-seconds=40"],
-      ...[`--server-address=127.0.0.1:${ports.kwok}`, "--cidr=10.64.0.1/10"],
-    ],
+      "manage-all-nodes": false,
+      "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
+      "node-lease-duration-seconds": 40,
+      "server-address": `127.0.0.1:${ports.kwok}`,
+      cidr: "10.64.0.1/10",
+    }),
     // A new kwok would wait until the leases of the one before it have run out.
     prepare: async () => {
       await request("DELETE", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases");

@@ -14,7 +14,7 @@ import {
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import pg from "pg";
-import type { SupervisedProcess, Supervisor } from "./processes.ts";
+import { flags, type SupervisedProcess, type Supervisor } from "./processes.ts";
 
 const database = "cellwright";
 
@@ -46,8 +46,14 @@ export async function startPostgres(
     name: "postgres",
     command: join(programs, "postgres"),
     args: [
-      ...["-D", data, "-p", String(options.port), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"],
-      ...["-c", "unix_socket_directories=", "-c", `fsync=${options.durable ? "on" : "off"}`],
+      `-D${data}`,
+      `-p${options.port}`,
+      ...flags({
+        listen_addresses: "127.0.0.1",
+        unix_socket_directories: "",
+        max_connections: 200,
+        fsync: options.durable ? "on" : "off",
+      }),
     ],
     env: { LC_MESSAGES: "C" },
     cwd: directory,
@@ -136,7 +142,7 @@ function initialise(programs: string, data: string, password: string, user: Syst
       stdio: "pipe",
     });
   } catch (error) {
-    throw new Error(`initdb failed: ${String((error as { stderr?: Buffer }).stderr ?? error)}`);
+    throw new Error(`initdb failed: ${String((error as { stderr?: Buffer }).stderr ?? error)}`, { cause: error });
   } finally {
     rmSync(passwordFile, { force: true });
   }

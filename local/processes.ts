@@ -58,6 +58,13 @@ export interface Supervisor {
   close(): Promise<void>;
 }
 
+/** Command line arguments `--name=value`; a list repeats its flag. */
+export function flags(values: Readonly<Record<string, string | number | boolean | readonly string[]>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((each) => `--${name}=${each}`),
+  );
+}
+
 const maximalLog = 20 * 1024 * 1024;
 
 /**
@@ -167,7 +174,8 @@ function launchRun(spec: ProcessSpec, logFile: string): Run {
   const pid = child.pid ?? 0;
   const run: Run = {
     target: { pid, identity: (pid && processIdentity(pid)) || "ended", signal: spec.stopSignal ?? "SIGTERM" },
-    ended: false,
+    // Without a pid the program could not be run at all.
+    ended: pid === 0,
     stopping: false,
     becameReady: false,
     exited: new Promise((resolve) => {
@@ -176,7 +184,6 @@ function launchRun(spec: ProcessSpec, logFile: string): Run {
         resolve({ code, signal, expected: run.stopping });
       };
       child.once("exit", end);
-      // The program could not be run at all; the exit event does not come then.
       child.once("error", () => pid === 0 && end(127, null));
     }),
   };

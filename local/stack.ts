@@ -7,7 +7,7 @@ import { startTemporal, type TemporalEndpoint } from "./temporal.ts";
 import type { Tools } from "./tools.ts";
 
 /** The servers that Cellwright needs, each of which may also be somebody else's. */
-export const stackParts = ["postgres", "temporal", "kubernetes"] as const;
+const stackParts = ["postgres", "temporal", "kubernetes"] as const;
 export type StackPart = (typeof stackParts)[number];
 
 export interface StackPorts extends KubernetesPorts {

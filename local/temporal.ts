@@ -4,7 +4,7 @@ import { Connection } from "@temporalio/client";
 import type { Duration } from "@temporalio/common";
 import { msToTs } from "@temporalio/common/lib/time.js";
 import { parse } from "yaml";
-import type { SupervisedProcess, Supervisor } from "./processes.ts";
+import { flags, type SupervisedProcess, type Supervisor } from "./processes.ts";
 
 /** What `temporal-dev.yml` says. */
 export interface TemporalConfiguration {
@@ -49,21 +49,24 @@ export async function startTemporal(
   const address = `127.0.0.1:${options.port}`;
   const dynamic = { ...configuration.dynamicConfiguration, ...options.dynamicConfiguration };
   mkdirSync(options.directory, { recursive: true });
-  const ui = options.uiPort === undefined ? ["--headless"] : ["--ui-port", String(options.uiPort)];
-  const pairs = (flag: string, values: object): string[] =>
-    Object.entries(values).flatMap(([key, value]) => [flag, `${key}=${value}`]);
+  const pairs = Object.entries(configuration.searchAttributes).map(([name, type]) => `${name}=${type}`);
 
   const started = await supervisor.start({
     name: "temporal",
     command: options.program,
     args: [
-      ...["server", "start-dev", "--ip", "127.0.0.1", "--port", String(options.port), ...ui, "--log-level", "warn"],
-      ...["--db-filename", join(options.directory, "temporal.db"), "--namespace", namespace],
-      ...pairs("--search-attribute", configuration.searchAttributes),
-      ...Object.entries(dynamic).flatMap(([key, value]) => [
-        "--dynamic-config-value",
-        `${key}=${JSON.stringify(value)}`,
-      ]),
+      "server",
+      "start-dev",
+      ...flags({
+        ip: "127.0.0.1",
+        port: options.port,
+        ...(options.uiPort === undefined ? { headless: true } : { "ui-port": options.uiPort }),
+        "log-level": "warn",
+        "db-filename": join(options.directory, "temporal.db"),
+        namespace,
+        "search-attribute": pairs,
+        "dynamic-config-value": Object.entries(dynamic).map(([key, value]) => `${key}=${JSON.stringify(value)}`),
+      }),
     ],
     // The command line tool's own profiles must not reach the server.
     env: {

@@ -23,7 +23,7 @@ export interface Tool {
 }
 
 /** How it is built from Go modules. */
-export type GoBuild =
+type GoBuild =
   /** `go install` of one package of a published module. */
   | { kind: "install"; package: string; flags: string }
   /** `go build` inside a module of ours that pins the dependencies. */

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import type { Tool } from "./catalogue.ts";
 
 /** The version that a program reports; undefined if it cannot be run or says something else. */
-export async function reportedVersion(tool: Tool, path: string): Promise<string | undefined> {
+async function reportedVersion(tool: Tool, path: string): Promise<string | undefined> {
   try {
     const { stdout, stderr } = await promisify(execFile)(path, tool.versionArgs, { timeout: 30_000 });
     return tool.versionPattern.exec(`${stdout}\n${stderr}`)?.[1];

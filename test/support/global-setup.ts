@@ -50,10 +50,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return () => stack.stop();
 }
 
+const quiet = (): void => {};
+
 async function bundleWorkflows(directory: string): Promise<string> {
   const workflowsPath = join(projectRoot, "workflows", "types.ts");
   if (!existsSync(workflowsPath)) return "";
-  const quiet = (): void => {};
   const logger = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: console.warn, error: console.error };
   const { code } = await bundleWorkflowCode({ workflowsPath, logger });
   mkdirSync(directory, { recursive: true });
