@@ -1,0 +1,84 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from "fastify";
+import type { DatabaseHandle } from "../db/client.ts";
+import type { EncryptionKey } from "../db/encryption.ts";
+import { loggableError } from "../db/errors.ts";
+import type { VerifyToken } from "./identity.ts";
+import { audit } from "./plugins/audit.ts";
+import { auth } from "./plugins/auth.ts";
+import { metrics } from "./plugins/metrics.ts";
+import { openapi } from "./plugins/openapi.ts";
+import { problems } from "./plugins/problems.ts";
+import { validation } from "./plugins/validation.ts";
+import { applicationRoutes } from "./routes/applications.ts";
+import { appServiceRoutes } from "./routes/app-services.ts";
+import { auditRecordRoutes } from "./routes/audit-records.ts";
+import { cellRoutes } from "./routes/cells.ts";
+import { clusterRoutes } from "./routes/clusters.ts";
+import { healthRoutes, type ReadinessCheck } from "./routes/health.ts";
+import { revisionRoutes } from "./routes/revisions.ts";
+import { workspaceGroupRoutes } from "./routes/workspace-groups.ts";
+import { workspaceRoutes } from "./routes/workspaces.ts";
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** Declares some routes below `/api/v1`. */
+export type Routes = (app: App) => void;
+
+/** Everything the API works with; made and closed by whoever builds it. */
+export interface AppDependencies {
+  readonly database: DatabaseHandle;
+  /** Seals kubeconfigs. */
+  readonly encryptionKey: EncryptionKey;
+  readonly verifyToken: VerifyToken;
+  readonly logger: FastifyBaseLogger;
+  /** What has to answer, besides the database, before the API calls itself ready. */
+  readonly readiness?: readonly ReadinessCheck[];
+  /** Routes besides those of the catalogue. */
+  readonly routes?: readonly Routes[];
+  /** Addresses of proxies whose `X-Forwarded-For` is believed; none unless told. */
+  readonly trustProxy?: readonly string[];
+}
+
+/** Builds the API. It listens nowhere yet: call `listen`, or `inject` in tests. */
+export function buildApp(deps: AppDependencies): App {
+  const app: App = fastify({
+    loggerInstance: deps.logger.child({}, { serializers: { err: loggableError } }),
+    genReqId: () => crypto.randomUUID(),
+    requestIdHeader: false,
+    bodyLimit: 1_048_576,
+    ...(deps.trustProxy === undefined ? {} : { trustProxy: [...deps.trustProxy] }),
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  // Only JSON is read; anything else is 415.
+  app.removeContentTypeParser("text/plain");
+
+  app.register(problems);
+  app.register(validation);
+  app.register(auth, { verifyToken: deps.verifyToken });
+  app.register(audit, { database: deps.database });
+  app.register(openapi);
+  app.register(metrics);
+  app.register(async (root: App) => healthRoutes(root, deps));
+  app.register(
+    async (v1: App) => {
+      clusterRoutes(v1, deps);
+      workspaceGroupRoutes(v1, deps);
+      workspaceRoutes(v1, deps);
+      cellRoutes(v1, deps);
+      applicationRoutes(v1, deps);
+      appServiceRoutes(v1, deps);
+      revisionRoutes(v1, deps);
+      auditRecordRoutes(v1, deps);
+      for (const declare of deps.routes ?? []) declare(v1);
+    },
+    { prefix: "/api/v1" },
+  );
+  return app;
+}

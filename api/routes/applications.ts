@@ -1,0 +1,25 @@
+import {
+  deleteApplication,
+  getApplication,
+  listApplications,
+  putApplication,
+} from "../../db/repositories/applications.ts";
+import { ApplicationName } from "../../domain/catalogue/names.ts";
+import { Application, ApplicationBody } from "../../domain/catalogue/types.ts";
+import type { App, AppDependencies } from "../app.ts";
+import { declareNamed } from "./named.ts";
+
+export function applicationRoutes(app: App, { database }: AppDependencies): void {
+  declareNamed(app, database.db, {
+    path: "applications",
+    noun: "application",
+    tag: "applications",
+    name: ApplicationName,
+    body: ApplicationBody,
+    item: Application,
+    get: getApplication,
+    list: listApplications,
+    put: putApplication,
+    remove: deleteApplication,
+  });
+}

@@ -1,0 +1,120 @@
+import Type from "typebox";
+import { getAppService } from "../../db/repositories/app-services.ts";
+import { createRevision, deleteRevision, getRevision, listRevisions } from "../../db/repositories/revisions.ts";
+import { AppServiceName, WorkspaceGroupName } from "../../domain/catalogue/names.ts";
+import { fillDefaults, Revision, RevisionBody } from "../../domain/catalogue/revision.ts";
+import { revisionFaults } from "../../domain/catalogue/validate.ts";
+import type { App, AppDependencies } from "../app.ts";
+import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
+import { answerDelete, caller, mutate, send } from "../mutation.ts";
+import { responses, type Tag } from "../plugins/openapi.ts";
+import { invalid, refused } from "../problem.ts";
+import { pathOf } from "../request.ts";
+import { missing, NoContent } from "./named.ts";
+
+const tags: Tag[] = ["applications"];
+const listParams = Type.Object({ group: WorkspaceGroupName, service: AppServiceName });
+const itemParams = Type.Object({
+  group: WorkspaceGroupName,
+  service: AppServiceName,
+  number: Type.String({ pattern: "^[1-9][0-9]{0,8}$", description: "a revision number, a whole number from 1 on" }),
+});
+const path = "/workspace-groups/:group/app-services/:service/revisions";
+
+export const IdempotentHeaders = Type.Object({
+  "idempotency-key": Type.Optional(
+    Type.String({ description: "Repeating a request with the same key and body repeats its answer, not its work" }),
+  ),
+});
+
+export function revisionRoutes(app: App, { database: { db } }: AppDependencies): void {
+  app.post(
+    path,
+    {
+      config: { access: "write" },
+      schema: {
+        summary: "Create a revision: everything about an app service that is released. It never changes",
+        tags,
+        params: listParams,
+        headers: IdempotentHeaders,
+        body: RevisionBody,
+        response: responses("body", { 201: Revision }, 404),
+      },
+    },
+    async (request, reply) => {
+      const { group, service } = request.params;
+      const faults = revisionFaults(service, request.body);
+      if (faults.length > 0) throw invalid(faults);
+      const spec = fillDefaults(request.body);
+      const createdBy = caller(request).subject;
+      const answer = await mutate(db, request, async (tx) => {
+        const outcome = await createRevision(tx, { group, service, spec, createdBy });
+        if (outcome.kind !== "created") throw refused(outcome);
+        return { status: 201, body: outcome.value };
+      });
+      return send(reply, answer);
+    },
+  );
+
+  app.get(
+    path,
+    {
+      config: { access: "read" },
+      schema: {
+        summary: "List the revisions of an app service, newest first",
+        tags,
+        params: listParams,
+        querystring: ListQuery,
+        response: responses("read", { 200: listOf(Revision) }, 404),
+      },
+    },
+    async (request) => {
+      const { group, service } = request.params;
+      const list = pathOf(request);
+      const page = await listRevisions(db, group, service, pageRequest(list, "number", request.query));
+      if (page.items.length === 0 && (await getAppService(db, group, service)) === undefined) {
+        throw missing("app service", group, service);
+      }
+      return listAnswer(list, page, (each) => each.number);
+    },
+  );
+
+  app.get(
+    `${path}/:number`,
+    {
+      config: { access: "read" },
+      schema: {
+        summary: "Read a revision",
+        tags,
+        params: itemParams,
+        response: responses("read", { 200: Revision }, 404),
+      },
+    },
+    async (request) => {
+      const { group, service, number } = request.params;
+      const found = await getRevision(db, group, service, Number(number));
+      if (found === undefined) throw missing(`revision ${number} of app service`, group, service);
+      return found;
+    },
+  );
+
+  app.delete(
+    `${path}/:number`,
+    {
+      config: { access: "write" },
+      schema: {
+        summary: "Delete a revision to which nothing refers; its number is not given again",
+        tags,
+        params: itemParams,
+        response: responses("bodiless", { 204: NoContent }, 404),
+      },
+    },
+    async (request, reply) => {
+      const { group, service, number } = request.params;
+      const answer = await mutate(db, request, async (tx) =>
+        answerDelete(await deleteRevision(tx, group, service, Number(number))),
+      );
+      return send(reply, answer);
+    },
+  );
+}
