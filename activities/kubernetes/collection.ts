@@ -5,12 +5,12 @@
  * last version seen; 410 or an explicit `refresh` lists again. Watches are bounded in time and in silence, so a
  * connection whose other end has gone is noticed.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { CellwrightFailure } from '../../domain/failures.ts';
-import type { ClusterClient, WatchEvent } from './client.ts';
-import { ClusterError, hasStatus } from './errors.ts';
-import type { Log } from './log.ts';
-import { isNewer, type List, type Meta } from './objects.ts';
+import { setTimeout as sleep } from "node:timers/promises";
+import { CellwrightFailure } from "../../domain/failures.ts";
+import type { ClusterClient, WatchEvent } from "./client.ts";
+import { ClusterError, hasStatus } from "./errors.ts";
+import type { Log } from "./log.ts";
+import { isNewer, type List, type Meta } from "./objects.ts";
 
 type KubernetesObject = { metadata: Meta };
 
@@ -44,7 +44,7 @@ export function keepCollection<T extends KubernetesObject>(options: CollectionOp
   const { client, path, labelSelector, signal, log, onChange, watchSeconds = 20 } = options;
   const objects = new Map<string, T>();
   let contactAt = Number.NEGATIVE_INFINITY;
-  let version = '';
+  let version = "";
   /** Who waits for the next list, and a handle that ends the present watch or pause for it. */
   let waiting: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   let interruption = new AbortController();
@@ -68,10 +68,20 @@ export function keepCollection<T extends KubernetesObject>(options: CollectionOp
     const served = waiting;
     waiting = [];
     try {
-      const found = await client.request<List<T>>({ method: 'GET', path, query: { labelSelector }, timeoutMs: LIST_TIMEOUT_MS, signal });
+      const found = await client.request<List<T>>({
+        method: "GET",
+        path,
+        query: { labelSelector },
+        timeoutMs: LIST_TIMEOUT_MS,
+        signal,
+      });
       const names = new Set(found.items.map((item) => item.metadata.name));
       for (const object of [...objects.values()]) {
-        if (!names.has(object.metadata.name)) remove({ ...object, metadata: { ...object.metadata, resourceVersion: found.metadata.resourceVersion } }, false);
+        if (!names.has(object.metadata.name))
+          remove(
+            { ...object, metadata: { ...object.metadata, resourceVersion: found.metadata.resourceVersion } },
+            false,
+          );
       }
       for (const object of found.items) put(object, false);
       version = found.metadata.resourceVersion;
@@ -84,17 +94,17 @@ export function keepCollection<T extends KubernetesObject>(options: CollectionOp
   }
 
   function take(event: WatchEvent): void {
-    if (event.type === 'ERROR') {
+    if (event.type === "ERROR") {
       const status = event.object as { code?: number; reason?: string };
-      throw new ClusterError('Conflict', `watch of ${path} ended by the API server (${status.reason ?? status.code})`, {
-        outcome: 'refused',
+      throw new ClusterError("Conflict", `watch of ${path} ended by the API server (${status.reason ?? status.code})`, {
+        outcome: "refused",
         status: status.code ?? 500,
       });
     }
     const object = event.object as T;
     version = object.metadata.resourceVersion;
-    if (event.type === 'DELETED') remove(object, true);
-    else if (event.type !== 'BOOKMARK') put(object, true);
+    if (event.type === "DELETED") remove(object, true);
+    else if (event.type !== "BOOKMARK") put(object, true);
   }
 
   async function run(): Promise<void> {
@@ -102,7 +112,7 @@ export function keepCollection<T extends KubernetesObject>(options: CollectionOp
     while (!signal.aborted) {
       interruption = new AbortController();
       try {
-        if (version === '' || waiting.length > 0) await list();
+        if (version === "" || waiting.length > 0) await list();
         await client.watch({
           path,
           query: { labelSelector, resourceVersion: version, timeoutSeconds: watchSeconds },
@@ -117,17 +127,26 @@ export function keepCollection<T extends KubernetesObject>(options: CollectionOp
       } catch (error) {
         if (signal.aborted) break;
         if (waiting.length > 0 && interruption.signal.aborted) continue;
-        if (hasStatus(error, 410)) version = '';
+        if (hasStatus(error, 410)) version = "";
         // Anything that is not a known failure is a bug of ours (or an unreadable answer): say so, list anew, go on.
-        if (!(error instanceof CellwrightFailure)) version = '';
+        if (!(error instanceof CellwrightFailure)) version = "";
         failures++;
         const bound = Math.min(LONGEST_PAUSE_MS, 100 * 2 ** Math.min(failures, 10));
-        const pause = Math.max(error instanceof CellwrightFailure ? (error.delayMs ?? 0) : 0, bound * (0.5 + Math.random() / 2));
-        log.warn({ cluster: client.cluster, path, pauseMs: Math.round(pause), err: message(error) }, 'watch interrupted');
-        await sleep(pause, undefined, { signal: AbortSignal.any([signal, interruption.signal]) }).catch(() => undefined);
+        const pause = Math.max(
+          error instanceof CellwrightFailure ? (error.delayMs ?? 0) : 0,
+          bound * (0.5 + Math.random() / 2),
+        );
+        log.warn(
+          { cluster: client.cluster, path, pauseMs: Math.round(pause), err: message(error) },
+          "watch interrupted",
+        );
+        await sleep(pause, undefined, { signal: AbortSignal.any([signal, interruption.signal]) }).catch(
+          () => undefined,
+        );
       }
     }
-    for (const waiter of waiting) waiter.reject(new CellwrightFailure('ClusterUnreachable', `The view of cluster ${client.cluster} was closed`));
+    for (const waiter of waiting)
+      waiter.reject(new CellwrightFailure("ClusterUnreachable", `The view of cluster ${client.cluster} was closed`));
   }
   void run();
 
@@ -136,7 +155,8 @@ export function keepCollection<T extends KubernetesObject>(options: CollectionOp
     get: (name) => objects.get(name),
     ageMs: () => performance.now() - contactAt,
     refresh: async () => {
-      if (signal.aborted) throw new CellwrightFailure('ClusterUnreachable', `The view of cluster ${client.cluster} was closed`);
+      if (signal.aborted)
+        throw new CellwrightFailure("ClusterUnreachable", `The view of cluster ${client.cluster} was closed`);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       waiting.push({ resolve, reject });
       interruption.abort();

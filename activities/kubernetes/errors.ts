@@ -1,5 +1,5 @@
 /** Translates what the API server or the network said into the failure taxonomy. */
-import { CellwrightFailure, type FailureType } from '../../domain/failures.ts';
+import { CellwrightFailure, type FailureType } from "../../domain/failures.ts";
 
 /** The fields of a Kubernetes `Status` that are worth reading. */
 export type StatusBody = { message?: string; reason?: string; details?: { retryAfterSeconds?: number } };
@@ -9,7 +9,7 @@ export type StatusBody = { message?: string; reason?: string; details?: { retryA
  * never will; `unknown` means that it may have had, or may still have, its effect.
  */
 export class ClusterError extends CellwrightFailure {
-  readonly outcome: 'refused' | 'unknown';
+  readonly outcome: "refused" | "unknown";
   /** HTTP status; undefined when there was no answer. */
   readonly status: number | undefined;
   /** Kubernetes' reason, such as `AlreadyExists`, `Expired`. */
@@ -18,7 +18,7 @@ export class ClusterError extends CellwrightFailure {
   constructor(
     type: FailureType,
     message: string,
-    details: { outcome: 'refused' | 'unknown'; status?: number; reason?: string; delayMs?: number },
+    details: { outcome: "refused" | "unknown"; status?: number; reason?: string; delayMs?: number },
   ) {
     super(type, message, details.delayMs === undefined ? {} : { delayMs: details.delayMs });
     this.outcome = details.outcome;
@@ -28,67 +28,94 @@ export class ClusterError extends CellwrightFailure {
 }
 
 /** True for an answer with this HTTP status. */
-export function hasStatus(error: unknown, ...statuses: number[]): error is ClusterError {
+export function hasStatus(error: unknown, ...statuses: number[]): boolean {
   return error instanceof ClusterError && error.status !== undefined && statuses.includes(error.status);
 }
 
 /** True when a write may have had or may still have its effect. */
 export function isUnknownOutcome(error: unknown): boolean {
-  return error instanceof ClusterError && error.outcome === 'unknown';
+  return error instanceof ClusterError && error.outcome === "unknown";
 }
 
 /** `what`: the request in words ("patch pod shop/cart-cell-a-0"), `where`: the cluster's name. */
-export function fromStatus(status: number, body: string, headers: Record<string, string>, what: string, where: string): ClusterError {
+export function fromStatus(
+  status: number,
+  body: string,
+  headers: Record<string, string>,
+  what: string,
+  where: string,
+): ClusterError {
   const parsed = parseStatus(body);
-  const said = firstLine(parsed.message ?? '');
-  const text = (advice: string) => `${what} in cluster ${where}: ${advice}${said === '' ? '' : `: ${said}`}`;
-  const details = { status, outcome: 'refused' as const, ...(parsed.reason === undefined ? {} : { reason: parsed.reason }) };
+  const said = firstLine(parsed.message ?? "");
+  const text = (advice: string) => `${what} in cluster ${where}: ${advice}${said === "" ? "" : `: ${said}`}`;
+  const details = {
+    status,
+    outcome: "refused" as const,
+    ...(parsed.reason === undefined ? {} : { reason: parsed.reason }),
+  };
   switch (status) {
     case 401:
-      return new ClusterError('ClusterForbidden', text('our identity is not accepted (401); renew the kubeconfig'), details);
+      return new ClusterError(
+        "ClusterForbidden",
+        text("our identity is not accepted (401); renew the kubeconfig"),
+        details,
+      );
     case 403:
-      return new ClusterError('ClusterForbidden', text('forbidden (403)'), details);
+      return new ClusterError("ClusterForbidden", text("forbidden (403)"), details);
     case 404:
-      return new ClusterError('NotFound', text('not found'), details);
+      return new ClusterError("NotFound", text("not found"), details);
     case 409:
-      return new ClusterError('Conflict', text('somebody else changed it first (409)'), details);
+      return new ClusterError("Conflict", text("somebody else changed it first (409)"), details);
     case 410:
-      return new ClusterError('Conflict', text('too old (410)'), details);
+      return new ClusterError("Conflict", text("too old (410)"), details);
     case 429: {
-      const seconds = parsed.details?.retryAfterSeconds ?? (Number(headers['retry-after']) || 1);
-      return new ClusterError('ClusterBusy', text(`busy (429), again in ${seconds} s`), { ...details, delayMs: seconds * 1000 });
+      const seconds = parsed.details?.retryAfterSeconds ?? (Number(headers["retry-after"]) || 1);
+      return new ClusterError("ClusterBusy", text(`busy (429), again in ${seconds} s`), {
+        ...details,
+        delayMs: seconds * 1000,
+      });
     }
   }
   if (status >= 500) {
     // The API server may have stored it before something went wrong (a timeout of etcd is a 500 or 504).
-    return new ClusterError('ClusterUnreachable', text(`the API server failed (${status})`), { ...details, outcome: 'unknown' });
+    return new ClusterError("ClusterUnreachable", text(`the API server failed (${status})`), {
+      ...details,
+      outcome: "unknown",
+    });
   }
-  return new ClusterError('Invalid', text(`refused (${status})`), details);
+  return new ClusterError("Invalid", text(`refused (${status})`), details);
 }
 
 /** Network errors, timeouts and broken answers. */
 export function fromNetwork(error: unknown, what: string, where: string): ClusterError {
   const code = codeOf(error);
   const text = `${what} in cluster ${where}: the API server does not answer (${code})`;
-  return new ClusterError('ClusterUnreachable', text, { outcome: NEVER_SENT.has(code) ? 'refused' : 'unknown' });
+  return new ClusterError("ClusterUnreachable", text, { outcome: NEVER_SENT.has(code) ? "refused" : "unknown" });
 }
 
 /** These happen before a connection stands, so nothing has been sent. */
-const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
+const NEVER_SENT = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
 
 function codeOf(error: unknown): string {
   for (let inner: unknown = error, depth = 0; inner instanceof Error && depth < 5; inner = inner.cause, depth++) {
-    if ('code' in inner && typeof inner.code === 'string') return inner.code;
-    if (inner.name === 'TimeoutError' || inner.name === 'AbortError') return 'timeout';
+    if ("code" in inner && typeof inner.code === "string") return inner.code;
+    if (inner.name === "TimeoutError" || inner.name === "AbortError") return "timeout";
     if (inner instanceof AggregateError && inner.errors.length > 0) return codeOf(inner.errors[0]);
   }
-  return 'connection failed';
+  return "connection failed";
 }
 
 function parseStatus(body: string): StatusBody {
   try {
     const parsed: unknown = JSON.parse(body);
-    return parsed !== null && typeof parsed === 'object' ? parsed : {};
+    return parsed !== null && typeof parsed === "object" ? parsed : {};
   } catch {
     return {};
   }
@@ -96,5 +123,5 @@ function parseStatus(body: string): StatusBody {
 
 /** Only the first line: the further ones of some refusals print whole objects, values of variables among them. */
 function firstLine(message: string): string {
-  return (message.split('\n')[0] ?? '').slice(0, 300);
+  return (message.split("\n")[0] ?? "").slice(0, 300);
 }

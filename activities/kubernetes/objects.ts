@@ -58,7 +58,7 @@ export type List<T> = { metadata: { resourceVersion: string; continue?: string }
 
 /** The name of the StatefulSet that controls a pod. */
 export function controllerOf(pod: PodObject): string | undefined {
-  return pod.metadata.ownerReferences?.find((owner) => owner.controller === true && owner.kind === 'StatefulSet')?.name;
+  return pod.metadata.ownerReferences?.find((owner) => owner.controller === true && owner.kind === "StatefulSet")?.name;
 }
 
 /**

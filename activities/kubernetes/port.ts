@@ -7,16 +7,16 @@
  * workload and closed when nothing of it can be in flight any more. Whoever finds an epoch open takes the next one and
  * stamps it on the pods that the former holder may still be patching, before acting.
  */
-import type { RevisionSpec } from '../../domain/catalogue/revision.ts';
-import type { Placement } from '../../domain/workload/placement.ts';
+import type { RevisionSpec } from "../../domain/catalogue/revision.ts";
+import type { Placement } from "../../domain/workload/placement.ts";
 
-export type { Placement } from '../../domain/workload/placement.ts';
+export type { Placement } from "../../domain/workload/placement.ts";
 
 /** What a workload shall be: placement + immutable revision. `order` is the id of the order that wants it. */
 export type Desired = { placement: Placement; revision: number; spec: RevisionSpec; order: string };
 
 /** Pod states, the vocabulary of design §1. */
-export type PodState = 'NOT_UPDATED' | 'UPDATING' | 'UPDATED' | 'FAILED' | 'IGNORED';
+export type PodState = "NOT_UPDATED" | "UPDATING" | "UPDATED" | "FAILED" | "IGNORED";
 
 /** A pod of a group as last observed. `reason`: for a person, why it is not there yet (waiting reason, events). */
 export type PodProgress = { cell: string; name: string; state: PodState; reason?: string };
@@ -50,8 +50,8 @@ export type Observation = { workloads: WorkloadObservation[]; faults: Observatio
  * verb (false = the world is as before). `rest`: figures worth keeping with the task.
  */
 export type Outcome =
-  | { outcome: 'done'; summary: string; changed: boolean }
-  | { outcome: 'failed'; reason: string; changed: boolean };
+  | { outcome: "done"; summary: string; changed: boolean }
+  | { outcome: "failed"; reason: string; changed: boolean };
 
 /** What a long verb gets from its caller. */
 export type Progress = {
@@ -92,8 +92,15 @@ export interface WorkloadDriver {
   ): Promise<Outcome & { pods: PodProgress[] }>;
 
   /** Stops what may be in flight and freezes the workload as it is: takes a fenced epoch; pods that have not moved yet are no longer meant to. */
-  freeze(input: { placement: Placement; order: string; holder: string }): Promise<Outcome & { moved: number; total: number }>;
+  freeze(input: {
+    placement: Placement;
+    order: string;
+    holder: string;
+  }): Promise<Outcome & { moved: number; total: number }>;
 
   /** Success is more than our own report: every pod updated, and the workload has promoted itself. Waits, bounded like `move`. */
-  verify(input: { desired: Desired[]; startedAt: number }, progress: Progress): Promise<Outcome & { pods: PodProgress[] }>;
+  verify(
+    input: { desired: Desired[]; startedAt: number },
+    progress: Progress,
+  ): Promise<Outcome & { pods: PodProgress[] }>;
 }

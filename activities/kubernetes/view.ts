@@ -2,11 +2,11 @@
  * What is known of our workloads in one namespace of a cluster, shared by all movers and the reconciler: two watches,
  * however many orders run. Started on demand, kept for a while after its last user has gone.
  */
-import { LABELS, MANAGED_BY } from '../../domain/workload/render.ts';
-import { paths, type ClusterClient } from './client.ts';
-import { keepCollection } from './collection.ts';
-import type { Log } from './log.ts';
-import { controllerOf, type PodObject, type SetObject } from './objects.ts';
+import { LABELS, MANAGED_BY } from "../../domain/workload/render.ts";
+import { paths, type ClusterClient } from "./client.ts";
+import { keepCollection } from "./collection.ts";
+import type { Log } from "./log.ts";
+import { controllerOf, type PodObject, type SetObject } from "./objects.ts";
 
 export type NamespaceView = {
   namespace: string;
@@ -39,7 +39,15 @@ export type Views = {
 
 type Kept = { view: NamespaceView; users: number; stop: AbortController; idle?: NodeJS.Timeout };
 
-export function createViews({ client, log, lingerMs = 60_000 }: { client: ClusterClient; log: Log; lingerMs?: number }): Views {
+export function createViews({
+  client,
+  log,
+  lingerMs = 60_000,
+}: {
+  client: ClusterClient;
+  log: Log;
+  lingerMs?: number;
+}): Views {
   const kept = new Map<string, Kept>();
   return {
     acquire(namespace) {
@@ -118,7 +126,10 @@ function watchNamespace(client: ClusterClient, namespace: string, signal: AbortS
     namespace,
     sets: () => [...sets.all()],
     set: sets.get,
-    pods: (set) => [...(bySet.get(set) ?? [])].map((name) => pods.get(name)).filter((pod) => pod !== undefined && controllerOf(pod) === set) as PodObject[],
+    pods: (set) =>
+      [...(bySet.get(set) ?? [])]
+        .map((name) => pods.get(name))
+        .filter((pod) => pod !== undefined && controllerOf(pod) === set) as PodObject[],
     ageMs: () => Math.max(sets.ageMs(), pods.ageMs()),
     async refresh() {
       await Promise.all([sets.refresh(), pods.refresh()]);
@@ -140,16 +151,25 @@ function watchNamespace(client: ClusterClient, namespace: string, signal: AbortS
 }
 
 /** Kubernetes' own times of readiness are whole seconds of another machine's clock; what we saw ourselves is better. */
-function rememberReadiness(ready: Map<string, { key: string; at?: number }>, before: PodObject | undefined, after: PodObject, live: boolean): void {
+function rememberReadiness(
+  ready: Map<string, { key: string; at?: number }>,
+  before: PodObject | undefined,
+  after: PodObject,
+  live: boolean,
+): void {
   const key = readyKey(after);
   const uid = after.metadata.uid;
   if (key === undefined) ready.delete(uid);
-  else if (ready.get(uid)?.key !== key) ready.set(uid, live && before !== undefined ? { key, at: Date.now() } : { key });
+  else if (ready.get(uid)?.key !== key)
+    ready.set(uid, live && before !== undefined ? { key, at: Date.now() } : { key });
 }
 
 /** Changes whenever the pod becomes ready again, or a container was replaced so fast that Ready never showed it. */
 function readyKey(pod: PodObject): string | undefined {
-  const condition = pod.status?.conditions?.find(({ type, status }) => type === 'Ready' && status === 'True');
+  const condition = pod.status?.conditions?.find(({ type, status }) => type === "Ready" && status === "True");
   if (condition === undefined) return undefined;
-  return [condition.lastTransitionTime, ...(pod.status?.containerStatuses ?? []).map((container) => container.containerID)].join(' ');
+  return [
+    condition.lastTransitionTime,
+    ...(pod.status?.containerStatuses ?? []).map((container) => container.containerID),
+  ].join(" ");
 }

@@ -11,14 +11,14 @@ export function formatOrdinals(ordinals: Iterable<number>): string {
     if (range !== undefined && range[1] === ordinal - 1) range[1] = ordinal;
     else ranges.push([ordinal, ordinal]);
   }
-  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(",");
 }
 
 /** Throws on text that `formatOrdinals` cannot have written: somebody else's hand. */
 export function parseOrdinals(text: string): Set<number> {
   const ordinals = new Set<number>();
-  if (text === '') return ordinals;
-  for (const part of text.split(',')) {
+  if (text === "") return ordinals;
+  for (const part of text.split(",")) {
     const match = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(part);
     const first = Number(match?.[1]);
     const last = Number(match?.[2] ?? match?.[1]);

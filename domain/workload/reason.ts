@@ -1,5 +1,5 @@
 /** Why a pod is not there yet, in a person's words. Pure. */
-import type { ContainerFacts, Judgement, PodFacts } from './updated.ts';
+import type { ContainerFacts, Judgement, PodFacts } from "./updated.ts";
 
 export type PodEvent = { type: string; reason: string; message: string; count: number; at: number };
 
@@ -8,38 +8,38 @@ const LONGEST = 300;
 /** The most telling thing that is known about a pod that is not updated. `events`: the pod's own, any order. */
 export function whyNot(pod: PodFacts | undefined, judgement: Judgement, events: readonly PodEvent[] = []): string {
   const parts = [state(pod, judgement), lastWarning(events)].filter((part) => part !== undefined);
-  return clip(parts.join('; '));
+  return clip(parts.join("; "));
 }
 
 function state(pod: PodFacts | undefined, judgement: Judgement): string {
   switch (judgement.kind) {
-    case 'missing':
-      return 'the pod does not exist at the moment';
-    case 'leaving':
-      return pod?.leaving === true ? 'the pod is being deleted' : `the pod has ended (${pod?.phase})`;
-    case 'old':
-      return pod !== undefined && !pod.ready ? `not changed yet, ${trouble(pod)}` : 'not changed yet';
-    case 'settling':
-      return 'ready, but not yet for long enough';
-    case 'updated':
-      return 'updated';
-    case 'changing':
-      return pod === undefined ? 'the pod does not exist at the moment' : trouble(pod);
+    case "missing":
+      return "the pod does not exist at the moment";
+    case "leaving":
+      return pod?.leaving === true ? "the pod is being deleted" : `the pod has ended (${pod?.phase})`;
+    case "old":
+      return pod !== undefined && !pod.ready ? `not changed yet, ${trouble(pod)}` : "not changed yet";
+    case "settling":
+      return "ready, but not yet for long enough";
+    case "updated":
+      return "updated";
+    case "changing":
+      return pod === undefined ? "the pod does not exist at the moment" : trouble(pod);
   }
 }
 
 function trouble(pod: PodFacts): string {
   if (pod.unschedulable !== undefined) return `no node takes it: ${pod.unschedulable}`;
   const containers = pod.containers.map(containerTrouble).filter((text) => text !== undefined);
-  if (containers.length > 0) return containers.join(', ');
-  if (!pod.ready) return pod.notReady === undefined ? 'not ready' : `not ready: ${pod.notReady}`;
-  return 'the node has not replaced the old container yet';
+  if (containers.length > 0) return containers.join(", ");
+  if (!pod.ready) return pod.notReady === undefined ? "not ready" : `not ready: ${pod.notReady}`;
+  return "the node has not replaced the old container yet";
 }
 
 function containerTrouble(container: ContainerFacts): string | undefined {
   const ended = container.terminated;
   const ending =
-    ended === undefined ? '' : ` (ended before: ${ended.reason}, exit code ${ended.exitCode}${suffix(ended.message)})`;
+    ended === undefined ? "" : ` (ended before: ${ended.reason}, exit code ${ended.exitCode}${suffix(ended.message)})`;
   if (container.waiting !== undefined) {
     const { reason, message } = container.waiting;
     return `container ${container.name} (${container.image}): ${reason}${suffix(message)}${ending}`;
@@ -48,18 +48,18 @@ function containerTrouble(container: ContainerFacts): string | undefined {
 }
 
 function suffix(message: string | undefined): string {
-  return message === undefined || message === '' ? '' : `: ${message}`;
+  return message === undefined || message === "" ? "" : `: ${message}`;
 }
 
 function lastWarning(events: readonly PodEvent[]): string | undefined {
-  const warnings = events.filter((event) => event.type === 'Warning').sort((a, b) => b.at - a.at);
+  const warnings = events.filter((event) => event.type === "Warning").sort((a, b) => b.at - a.at);
   const last = warnings[0];
   if (last === undefined) return undefined;
-  return `event ${last.reason}: ${last.message}${last.count > 1 ? ` (${last.count} times)` : ''}`;
+  return `event ${last.reason}: ${last.message}${last.count > 1 ? ` (${last.count} times)` : ""}`;
 }
 
 function clip(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim();
+  const line = text.replaceAll(/\s+/g, " ").trim();
   return line.length <= LONGEST ? line : `${line.slice(0, LONGEST - 1)}…`;
 }
 
@@ -67,5 +67,5 @@ function clip(text: string): string {
 export function summarise(pods: readonly { name: string; reason: string }[], most = 3): string {
   const named = pods.slice(0, most).map((pod) => `${pod.name}: ${pod.reason}`);
   const more = pods.length - named.length;
-  return named.join(' · ') + (more > 0 ? ` · ${more} more` : '');
+  return named.join(" · ") + (more > 0 ? ` · ${more} more` : "");
 }

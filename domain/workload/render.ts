@@ -2,21 +2,21 @@
  * What an app service looks like in Kubernetes: one StatefulSet per cell and one headless Service per app service. Pure;
  * nothing in here depends on the revision's number, so that equal specs give equal templates.
  */
-import type { Container, PodTemplate, Probe, RevisionSpec } from '../catalogue/revision.ts';
-import type { Placement } from './placement.ts';
+import type { Container, PodTemplate, Probe, RevisionSpec } from "../catalogue/revision.ts";
+import type { Placement } from "./placement.ts";
 
 /** Value of `app.kubernetes.io/managed-by` on everything that is ours. */
-export const MANAGED_BY = 'cellwright';
+export const MANAGED_BY = "cellwright";
 
 export const LABELS = {
-  managedBy: 'app.kubernetes.io/managed-by',
-  workspaceGroup: 'cellwright.io/workspace-group',
-  service: 'cellwright.io/service',
-  cell: 'cellwright.io/cell',
+  managedBy: "app.kubernetes.io/managed-by",
+  workspaceGroup: "cellwright.io/workspace-group",
+  service: "cellwright.io/service",
+  cell: "cellwright.io/cell",
   /** On every pod that takes traffic; in the template and in the Service's selector, never in the workload's. */
-  serving: 'serving',
+  serving: "serving",
   /** The StatefulSet controller's own: which ControllerRevision a pod counts as. */
-  hash: 'controller-revision-hash',
+  hash: "controller-revision-hash",
 } as const;
 
 /** No ordinal reaches this, so the controller itself never deletes a pod for an update. */
@@ -51,8 +51,8 @@ export function imagesOf(spec: RevisionSpec): Record<string, string> {
 /** Labels of the workload and its Service; the cell only where there is one. */
 export function ownLabels(placement: Placement): Record<string, string> {
   return {
-    'app.kubernetes.io/name': placement.service,
-    'app.kubernetes.io/part-of': placement.application,
+    "app.kubernetes.io/name": placement.service,
+    "app.kubernetes.io/part-of": placement.application,
     [LABELS.managedBy]: MANAGED_BY,
     [LABELS.workspaceGroup]: placement.workspaceGroup,
     [LABELS.service]: placement.service,
@@ -67,8 +67,8 @@ export function renderStatefulSet({ placement, spec }: Rendering): Manifest {
     [LABELS.cell]: placement.cell,
   };
   return {
-    apiVersion: 'apps/v1',
-    kind: 'StatefulSet',
+    apiVersion: "apps/v1",
+    kind: "StatefulSet",
     metadata: {
       name: workloadName(placement.service, placement.cell),
       namespace: placement.namespace,
@@ -76,8 +76,8 @@ export function renderStatefulSet({ placement, spec }: Rendering): Manifest {
     },
     spec: {
       serviceName: placement.service,
-      podManagementPolicy: 'Parallel',
-      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: NO_ORDINAL } },
+      podManagementPolicy: "Parallel",
+      updateStrategy: { type: "RollingUpdate", rollingUpdate: { partition: NO_ORDINAL } },
       selector: { matchLabels: identity },
       template: renderTemplate(placement, spec.template),
     },
@@ -88,15 +88,15 @@ export function renderStatefulSet({ placement, spec }: Rendering): Manifest {
 export function renderService({ placement, spec }: Rendering): Manifest {
   const ports = servicePorts(spec.template);
   return {
-    apiVersion: 'v1',
-    kind: 'Service',
+    apiVersion: "v1",
+    kind: "Service",
     metadata: { name: placement.service, namespace: placement.namespace, labels: ownLabels(placement) },
     spec: {
-      clusterIP: 'None',
+      clusterIP: "None",
       selector: {
         [LABELS.workspaceGroup]: placement.workspaceGroup,
         [LABELS.service]: placement.service,
-        [LABELS.serving]: 'true',
+        [LABELS.serving]: "true",
       },
       ...(ports.length === 0 ? {} : { ports }),
     },
@@ -108,7 +108,7 @@ export function renderService({ placement, spec }: Rendering): Manifest {
  * nothing but images (and replicas). Digest it before storing.
  */
 export function shapeOf(rendering: Rendering): string {
-  const containers = rendering.spec.template.containers.map((container) => ({ ...container, image: '' }));
+  const containers = rendering.spec.template.containers.map((container) => ({ ...container, image: "" }));
   const blank = { ...rendering, spec: { ...rendering.spec, template: { ...rendering.spec.template, containers } } };
   return stableJson({ set: renderStatefulSet(blank).spec, service: renderService(blank).spec });
 }
@@ -116,7 +116,7 @@ export function shapeOf(rendering: Rendering): string {
 /** JSON with sorted keys and without undefined: equal values give equal texts. */
 export function stableJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
-    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+    inner !== null && typeof inner === "object" && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
   );
@@ -129,11 +129,11 @@ function renderTemplate(placement: Placement, template: PodTemplate): Json {
         ...template.labels,
         ...ownLabels(placement),
         [LABELS.cell]: placement.cell,
-        [LABELS.serving]: 'true',
+        [LABELS.serving]: "true",
       },
       // Pods take their annotations from here. One constant entry makes sure that the map exists in every pod: a JSON
       // patch can only add a key to a map that is there.
-      annotations: { 'cellwright.io/workload': workloadName(placement.service, placement.cell) },
+      annotations: { "cellwright.io/workload": workloadName(placement.service, placement.cell) },
     },
     spec: {
       nodeSelector: placement.nodeSelector,
@@ -156,9 +156,9 @@ function renderContainer(placement: Placement, container: Container): Json {
       : {
           resources: { ...(isEmpty(requests) ? {} : { requests }), ...(isEmpty(limits) ? {} : { limits }) },
         }),
-    ...renderProbe('readinessProbe', container.readinessProbe),
-    ...renderProbe('livenessProbe', container.livenessProbe),
-    ...renderProbe('startupProbe', container.startupProbe),
+    ...renderProbe("readinessProbe", container.readinessProbe),
+    ...renderProbe("livenessProbe", container.livenessProbe),
+    ...renderProbe("startupProbe", container.startupProbe),
   };
 }
 
@@ -169,22 +169,22 @@ function renderProbe(name: string, probe: Probe | undefined): { [key: string]: J
 /** The read-only variables that every container gets; the same from revision to revision. */
 function injectedEnvironment(placement: Placement): Json[] {
   const literal: [string, string][] = [
-    ['TENANT', placement.tenant],
-    ['APP', placement.application],
-    ['DATA_CENTER', placement.az],
-    ['REGION', placement.region],
-    ['CELL', placement.cell],
-    ['WORKSPACE_GROUP', placement.workspaceGroup],
-    ['WORKSPACE', placement.workspace],
+    ["TENANT", placement.tenant],
+    ["APP", placement.application],
+    ["DATA_CENTER", placement.az],
+    ["REGION", placement.region],
+    ["CELL", placement.cell],
+    ["WORKSPACE_GROUP", placement.workspaceGroup],
+    ["WORKSPACE", placement.workspace],
   ];
   const field = (name: string, fieldPath: string): Json => ({
     name: `CAFE_ENV_${name}`,
-    valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } },
+    valueFrom: { fieldRef: { apiVersion: "v1", fieldPath } },
   });
   return [
     ...literal.map(([name, value]) => ({ name: `CAFE_ENV_${name}`, value })),
-    field('POD', 'metadata.name'),
-    field('HOST', 'spec.nodeName'),
+    field("POD", "metadata.name"),
+    field("HOST", "spec.nodeName"),
   ];
 }
 

@@ -48,25 +48,25 @@ export type Target = { hash: string; images: Record<string, string>; readySecond
 
 export type Judgement =
   /** There is no such pod (yet, or for the moment). */
-  | { kind: 'missing' }
+  | { kind: "missing" }
   /** It is being deleted, or has ended; the controller will make another. */
-  | { kind: 'leaving' }
+  | { kind: "leaving" }
   /** Not changed yet. */
-  | { kind: 'old'; available: boolean }
+  | { kind: "old"; available: boolean }
   /** Changed; what runs is not yet proven to be the new one, or is not ready. */
-  | { kind: 'changing' }
+  | { kind: "changing" }
   /** The new one is ready, but not for long enough; `at` is when it will be (ms since epoch). */
-  | { kind: 'settling'; at: number }
-  | { kind: 'updated'; since: number };
+  | { kind: "settling"; at: number }
+  | { kind: "updated"; since: number };
 
 /** Judges one pod against the target. `now` in ms since epoch. */
 export function judgePod(pod: PodFacts | undefined, target: Target, now: number): Judgement {
-  if (pod === undefined) return { kind: 'missing' };
-  if (pod.leaving || pod.phase === 'Failed' || pod.phase === 'Succeeded') return { kind: 'leaving' };
-  if (pod.hash !== target.hash) return { kind: 'old', available: pod.ready };
-  if (!pod.ready || pod.readySince === undefined || !runsTarget(pod, target)) return { kind: 'changing' };
+  if (pod === undefined) return { kind: "missing" };
+  if (pod.leaving || pod.phase === "Failed" || pod.phase === "Succeeded") return { kind: "leaving" };
+  if (pod.hash !== target.hash) return { kind: "old", available: pod.ready };
+  if (!pod.ready || pod.readySince === undefined || !runsTarget(pod, target)) return { kind: "changing" };
   const at = pod.readySince + target.readySeconds * 1000;
-  return now >= at ? { kind: 'updated', since: at } : { kind: 'settling', at };
+  return now >= at ? { kind: "updated", since: at } : { kind: "settling", at };
 }
 
 /**
@@ -87,7 +87,7 @@ function isNew(pod: PodFacts, container: ContainerFacts): boolean {
   const previous = pod.previousContainers?.[container.name];
   // Born so, or this container was not changed.
   if (previous === undefined) return true;
-  if (previous !== '') return container.id !== previous;
+  if (previous !== "") return container.id !== previous;
   // No container had been reported when the pod was patched. One of the old spec may have started just before the node
   // saw the patch, so its id alone proves nothing: the node must say that it speaks of the new spec, or name its image.
   return pod.observedGeneration !== undefined || container.reportedImage === container.image;

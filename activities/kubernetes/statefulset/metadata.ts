@@ -2,41 +2,41 @@
  * What Cellwright notes on a StatefulSet and its pods. This is the only memory of the driver: everything else is
  * observed.
  */
-import { CellwrightFailure } from '../../../domain/failures.ts';
-import { formatOrdinals, parseOrdinals } from '../../../domain/workload/ordinals.ts';
-import { LABELS, MANAGED_BY } from '../../../domain/workload/render.ts';
-import type { PodObject, SetObject } from '../objects.ts';
+import { CellwrightFailure } from "../../../domain/failures.ts";
+import { formatOrdinals, parseOrdinals } from "../../../domain/workload/ordinals.ts";
+import { LABELS, MANAGED_BY } from "../../../domain/workload/render.ts";
+import type { PodObject, SetObject } from "../objects.ts";
 
 /** Annotations of the set. */
 export const SET = {
   /** Counts up with every take-over; see `epoch.ts`. */
-  epoch: 'cellwright.io/epoch',
+  epoch: "cellwright.io/epoch",
   /** Who holds the epoch; empty: closed, nothing can be in flight. */
-  holder: 'cellwright.io/epoch-holder',
+  holder: "cellwright.io/epoch-holder",
   /** Who took it last; stays when it is closed. */
-  taker: 'cellwright.io/epoch-taker',
+  taker: "cellwright.io/epoch-taker",
   /** Ordinals that are meant to be at the template's revision, as `0-3,7`. */
-  enrolled: 'cellwright.io/enrolled',
+  enrolled: "cellwright.io/enrolled",
   /** The order whose template this is. */
-  order: 'cellwright.io/order',
+  order: "cellwright.io/order",
   /** The revision that the template was rendered from. */
-  revision: 'cellwright.io/revision',
+  revision: "cellwright.io/revision",
   /** Digest of the rendering without images. */
-  shape: 'cellwright.io/template-shape',
+  shape: "cellwright.io/template-shape",
   /** JSON `Previous`: what `apply` replaced; `null`: there was no workload. */
-  previous: 'cellwright.io/previous',
+  previous: "cellwright.io/previous",
   /** `true`: the order may not move pods here any more. */
-  frozen: 'cellwright.io/frozen',
+  frozen: "cellwright.io/frozen",
 } as const;
 
 /** Annotations of a pod. */
 export const POD = {
   /** Epoch of the last change or stamp. Only ever grows. */
-  epoch: 'cellwright.io/epoch',
+  epoch: "cellwright.io/epoch",
   /** JSON: container → id before the patch, for the containers whose image it changed. */
-  previousContainers: 'cellwright.io/previous-containers',
+  previousContainers: "cellwright.io/previous-containers",
   /** When it was patched, ISO 8601. */
-  movedAt: 'cellwright.io/moved-at',
+  movedAt: "cellwright.io/moved-at",
 } as const;
 
 /** What `apply` replaced, for `restore`. */
@@ -59,7 +59,7 @@ export type Notes = {
 /** Throws Invalid when a hand has made them unreadable. */
 export function readNotes(set: SetObject): Notes {
   const all = set.metadata.annotations ?? {};
-  const text = (key: string) => all[key] ?? '';
+  const text = (key: string) => all[key] ?? "";
   const where = `StatefulSet ${set.metadata.namespace}/${set.metadata.name}`;
   try {
     return {
@@ -70,14 +70,19 @@ export function readNotes(set: SetObject): Notes {
       order: text(SET.order),
       revision: wholeNumber(text(SET.revision)),
       shape: text(SET.shape),
-      previous: text(SET.previous) === '' ? undefined : (JSON.parse(text(SET.previous)) as Previous | null),
-      frozen: text(SET.frozen) === 'true',
+      previous: text(SET.previous) === "" ? undefined : (JSON.parse(text(SET.previous)) as Previous | null),
+      frozen: text(SET.frozen) === "true",
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new CellwrightFailure('Invalid', `${where} carries notes that Cellwright did not write (${why}); repair or remove its annotations cellwright.io/*`);
+    throw new CellwrightFailure(
+      "Invalid",
+      `${where} carries notes that Cellwright did not write (${why}); repair or remove its annotations cellwright.io/*`,
+    );
   }
 }
+
+export type ProgressNotes = Pick<Notes, "epoch" | "holder" | "taker" | "enrolled" | "frozen">;
 
 export function writeNotes(notes: Notes): Record<string, string> {
   return {
@@ -85,18 +90,18 @@ export function writeNotes(notes: Notes): Record<string, string> {
     [SET.order]: notes.order,
     [SET.revision]: String(notes.revision),
     [SET.shape]: notes.shape,
-    [SET.previous]: notes.previous === undefined ? '' : JSON.stringify(notes.previous),
-    [SET.frozen]: notes.frozen ? 'true' : '',
+    [SET.previous]: notes.previous === undefined ? "" : JSON.stringify(notes.previous),
   };
 }
 
 /** The part that changes while pods move. */
-export function writeProgress(notes: Pick<Notes, 'epoch' | 'holder' | 'taker' | 'enrolled'>): Record<string, string> {
+export function writeProgress(notes: ProgressNotes): Record<string, string> {
   return {
     [SET.epoch]: String(notes.epoch),
     [SET.holder]: notes.holder,
     [SET.taker]: notes.taker,
     [SET.enrolled]: formatOrdinals(notes.enrolled),
+    [SET.frozen]: notes.frozen ? "true" : "",
   };
 }
 
@@ -129,7 +134,7 @@ export function templateImages(set: SetObject): Record<string, string> {
 }
 
 function wholeNumber(text: string): number {
-  if (text === '') return 0;
+  if (text === "") return 0;
   if (!/^\d{1,15}$/.test(text)) throw new RangeError(`"${text}" is not a whole number`);
   return Number(text);
 }

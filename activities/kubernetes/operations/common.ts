@@ -1,0 +1,59 @@
+/** What the release operations share: their parameters, and how these become what the driver works with. */
+import Type, { type Static } from "typebox";
+import type { Database } from "../../../db/client.ts";
+import { findOrder } from "../../../db/repositories/orders.ts";
+import { readPlacedRevision } from "../../../db/repositories/placements.ts";
+import { CellwrightFailure } from "../../../domain/failures.ts";
+import type { Desired, WorkloadDriver } from "../port.ts";
+
+/** What operations on one cluster work with. */
+export type ClusterDeps = {
+  db: Database;
+  tenant: string;
+  cluster: string;
+  driver: WorkloadDriver;
+};
+
+/** One app service's part in one cluster, for one task of one order. */
+export const WorkloadParams = Type.Object(
+  {
+    order: Type.String(),
+    task: Type.String(),
+    service: Type.String(),
+    revision: Type.Integer({ minimum: 1 }),
+    cluster: Type.String(),
+  },
+  { additionalProperties: false },
+);
+export type WorkloadParams = Static<typeof WorkloadParams>;
+
+/** The workloads of the revision in this cluster, by cell. */
+export async function desiredWorkloads(
+  deps: ClusterDeps,
+  params: Pick<WorkloadParams, "order" | "service" | "revision">,
+): Promise<Desired[]> {
+  const order = await findOrder(deps.db, params.order);
+  if (!order) throw new CellwrightFailure("NotFound", `there is no order ${params.order}`);
+  const placed = await readPlacedRevision(deps.db, deps.tenant, order.workspaceGroup, params.service, params.revision);
+  return placed.placements
+    .filter((one) => one.cluster === deps.cluster)
+    .map(({ placement }) => ({ placement, revision: params.revision, spec: placed.revision, order: params.order }));
+}
+
+/** One outcome of several: the first failure, or everything that was done. */
+export function together<
+  T extends
+    | { outcome: "done"; summary: string; changed: boolean }
+    | { outcome: "failed"; reason: string; changed: boolean },
+>(
+  outcomes: readonly T[],
+): { outcome: "done"; summary: string; changed: boolean } | { outcome: "failed"; reason: string; changed: boolean } {
+  const changed = outcomes.some((one) => one.changed);
+  const reasons = outcomes.flatMap((one) => (one.outcome === "failed" ? [one.reason] : []));
+  if (reasons.length > 0) return { outcome: "failed", reason: reasons.join("\n"), changed };
+  return {
+    outcome: "done",
+    summary: outcomes.flatMap((one) => (one.outcome === "done" ? [one.summary] : [])).join("; "),
+    changed,
+  };
+}

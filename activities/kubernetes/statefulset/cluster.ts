@@ -1,0 +1,172 @@
+/** What the verbs of the StatefulSet driver share: one cluster, and the plain reads and writes on it. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CellwrightFailure } from "../../../domain/failures.ts";
+import { LABELS } from "../../../domain/workload/render.ts";
+import { CONTENT, paths, type ClusterClient } from "../client.ts";
+import { hasStatus } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { controllerOf, type List, type PodObject, type SetObject } from "../objects.ts";
+import type { Views } from "../view.ts";
+import { writeProgress, type ProgressNotes } from "./metadata.ts";
+
+/** Field managers of server-side apply: one for what a revision decides, one for what changes while pods move. */
+export const MANAGER = { template: "cellwright", progress: "cellwright-progress" } as const;
+
+export type Bounds = {
+  /** How long the API server may be silent before a verb gives up with ClusterUnreachable, ms. */
+  unreachableMs: number;
+  /** Oldest view on which a mover acts without reading anew, ms. */
+  staleMs: number;
+  /** Pod patches under way at once, per workload. */
+  concurrency: number;
+  /** How long the StatefulSet controller may take to see a template, ms. */
+  observedMs: number;
+};
+
+export const BOUNDS: Bounds = { unreachableMs: 30_000, staleMs: 5000, concurrency: 16, observedMs: 60_000 };
+
+export type Cluster = {
+  client: ClusterClient;
+  views: Views;
+  log: Log;
+  bounds: Bounds;
+  /** `namespace/name` of the workloads that a mover of this process holds. */
+  busy: Set<string>;
+};
+
+/** Which workload. */
+export type WorkloadKey = { namespace: string; name: string };
+
+/** Committed state, not a cache's. Throws NotFound. */
+export async function getSet({ client }: Cluster, { namespace, name }: WorkloadKey): Promise<SetObject> {
+  return client.request<SetObject>({ method: "GET", path: paths.set(namespace, name) });
+}
+
+export async function findSet(cluster: Cluster, key: WorkloadKey): Promise<SetObject | undefined> {
+  return orMissing(getSet(cluster, key));
+}
+
+export async function findPod({ client }: Cluster, namespace: string, name: string): Promise<PodObject | undefined> {
+  return orMissing(client.request<PodObject>({ method: "GET", path: paths.pod(namespace, name) }));
+}
+
+/** The committed pods of a set, read after this call. */
+export async function listPods({ client }: Cluster, set: SetObject): Promise<PodObject[]> {
+  const { namespace, name, labels = {} } = set.metadata;
+  const own = [LABELS.managedBy, LABELS.service, LABELS.cell].map((key) => `${key}=${labels[key] ?? ""}`);
+  const list = await client.request<List<PodObject>>({
+    method: "GET",
+    path: paths.pods(namespace),
+    query: { labelSelector: own.join(",") },
+    timeoutMs: 20_000,
+  });
+  return list.items.filter((pod) => controllerOf(pod) === name);
+}
+
+/** Server-side apply. `resourceVersion` makes it a compare-and-swap: Conflict when the object is not exactly that one. */
+export async function applyObject<T>(
+  { client }: Cluster,
+  path: string,
+  manager: string,
+  body: { metadata: { resourceVersion: string; [field: string]: unknown }; [field: string]: unknown },
+): Promise<T> {
+  return client.request<T>({
+    method: "PATCH",
+    path,
+    query: { fieldManager: manager, force: true },
+    contentType: CONTENT.apply,
+    body,
+  });
+}
+
+/**
+ * A resource version that no object has. Server-side apply with it creates what is missing and conflicts with what
+ * exists, however late it arrives.
+ */
+export const CREATE_ONLY = "1";
+
+/** Swaps what changes while pods move, if the set is still exactly `set`. */
+export async function swapProgress(
+  cluster: Cluster,
+  set: SetObject,
+  notes: ProgressNotes,
+  replicas: number,
+): Promise<SetObject> {
+  const { namespace, name, resourceVersion } = set.metadata;
+  return applyObject<SetObject>(cluster, paths.set(namespace, name), MANAGER.progress, {
+    apiVersion: "apps/v1",
+    kind: "StatefulSet",
+    metadata: { name, namespace, resourceVersion, annotations: writeProgress(notes) },
+    spec: { replicas },
+  });
+}
+
+/** Ends the retrying of something that passes: rethrows what does not pass, and what has lasted too long. */
+export function patience(boundMs: number): { endure(error: unknown): number; reset(): void } {
+  let since: number | undefined;
+  let count = 0;
+  return {
+    /** How long to wait before the next try, ms. */
+    endure(error) {
+      if (!(error instanceof CellwrightFailure) || !error.retryable) throw error;
+      since ??= performance.now();
+      if (performance.now() - since > boundMs) throw error;
+      const pause = Math.min(2000, 50 * 2 ** Math.min(count++, 10)) * (0.5 + Math.random() / 2);
+      return Math.max(error.delayMs ?? 0, pause);
+    },
+    reset() {
+      since = undefined;
+      count = 0;
+    },
+  };
+}
+
+/** Tries again while the failure is a passing one. `attempt` must be safe to repeat. */
+export async function insist<T>(boundMs: number, attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  const { endure } = patience(boundMs);
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const pause = endure(error);
+      if (signal?.aborted === true) throw error;
+      await sleep(pause);
+    }
+  }
+}
+
+/** Runs `work` for every item, at most `limit` at once. Waits for all that have started, then throws the first failure. */
+export async function eachAtOnce<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items[Symbol.iterator]();
+  let failure: { error: unknown } | undefined;
+  const worker = async () => {
+    for (const item of queue) {
+      if (failure !== undefined) return;
+      try {
+        await work(item);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  if (failure !== undefined) throw failure.error;
+}
+
+export function nonce(): string {
+  return randomUUID().slice(0, 8);
+}
+
+async function orMissing<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (hasStatus(error, 404)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,474 @@
+/** Moves one group and watches until it is there. Level-triggered: every round is decided from what is observed. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { CellwrightFailure } from "../../../domain/failures.ts";
+import { whyNot, summarise } from "../../../domain/workload/reason.ts";
+import { imagesOf, ordinalOf, stableJson, workloadName, LABELS } from "../../../domain/workload/render.ts";
+import { judgePod, type Judgement, type PodFacts, type Target } from "../../../domain/workload/updated.ts";
+import { nextWave, type Standing } from "../../../domain/workload/wave.ts";
+import type { SetObject } from "../objects.ts";
+import type { Desired, GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
+import type { NamespaceView } from "../view.ts";
+import { patience, type Cluster } from "./cluster.ts";
+import { closeEpoch, enrol, takeEpoch, type Held } from "./epoch.ts";
+import { podEvents } from "./events.ts";
+import { podFacts } from "./facts.ts";
+import { catchUp, newHands, putRight, settle, type Hands } from "./hands.ts";
+import { isOurs, readNotes, targetHash, templateImages, type Notes } from "./metadata.ts";
+
+type Input = { parts: GroupPart[]; holder: string; startedAt: number };
+type Moved = Outcome & { pods: PodProgress[] };
+
+/** One workload's share of the group, while it is being moved. */
+type Part = {
+  desired: Desired;
+  name: string;
+  ordinals: Set<number>;
+  view: NamespaceView;
+  release: () => void;
+  hands: Hands;
+  held: Held | undefined;
+};
+
+/** One pod that belongs to the group or matters to it. */
+type Row = Standing & { part: Part | undefined; facts: PodFacts | undefined };
+
+/** Time between rounds without any event, ms. */
+const LULL_MS = 1000;
+/** Events come in bursts; one round serves them all. */
+const GATHER_MS = 10;
+
+export async function moveGroup(cluster: Cluster, input: Input, progress: Progress): Promise<Moved> {
+  const parts = input.parts.map((part) => openPart(cluster, part));
+  const busy = parts.map((part) => `${part.desired.placement.namespace}/${part.name}`);
+  for (const key of busy) cluster.busy.add(key);
+  try {
+    return await new Mover(cluster, parts, input, progress).run();
+  } finally {
+    for (const part of parts) part.release();
+    for (const key of busy) cluster.busy.delete(key);
+  }
+}
+
+function openPart(cluster: Cluster, { desired, pods }: GroupPart): Part {
+  const { namespace, service, cell } = desired.placement;
+  const name = workloadName(service, cell);
+  const ordinals = pods.map((pod) => ordinalOf(name, pod));
+  const odd = pods[ordinals.indexOf(undefined)];
+  if (odd !== undefined) throw new CellwrightFailure("Invalid", `${odd} is not a pod of ${namespace}/${name}`);
+  const { view, release } = cluster.views.acquire(namespace);
+  return { desired, name, ordinals: new Set(ordinals as number[]), view, release, hands: newHands(), held: undefined };
+}
+
+class Mover {
+  readonly #cluster: Cluster;
+  readonly #parts: Part[];
+  readonly #input: Input;
+  readonly #progress: Progress;
+  readonly #patience: ReturnType<typeof patience>;
+  /** Each pod's milestones count once per attempt, so that a pod that comes and goes cannot put the deadline off for ever. */
+  readonly #milestones = new Set<string>();
+  #progressedAt: number;
+  #reported = "";
+
+  constructor(cluster: Cluster, parts: Part[], input: Input, progress: Progress) {
+    this.#cluster = cluster;
+    this.#parts = parts;
+    this.#input = input;
+    this.#progress = progress;
+    this.#patience = patience(cluster.bounds.unreachableMs);
+    this.#progressedAt = input.startedAt;
+  }
+
+  async run(): Promise<Moved> {
+    const wake = new Wake();
+    const ends = this.#parts.map((part) => part.view.onAnyChange(() => wake.now()));
+    this.#progress.signal.addEventListener("abort", wake.now);
+    try {
+      const outcome = await this.#rounds(wake);
+      await this.#close();
+      return outcome;
+    } catch (error) {
+      // Not after being fenced: then it is not ours to close. Otherwise a settled attempt leaves a closed epoch.
+      if (!(error instanceof CellwrightFailure && error.type === "Fenced")) await this.#close();
+      throw error;
+    } finally {
+      for (const end of ends) end();
+      this.#progress.signal.removeEventListener("abort", wake.now);
+    }
+  }
+
+  async #rounds(wake: Wake): Promise<Moved> {
+    await this.#whilePatient(() => this.#refreshIfOld(0));
+    const seeded = this.#rows();
+    this.#seedProgress(seeded);
+    await this.#take(seeded);
+    for (;;) {
+      if (this.#progress.signal.aborted) return this.#stopped();
+      const pause = await this.#round();
+      if (typeof pause !== "number") return pause;
+      await wake.within(pause);
+      await sleep(GATHER_MS);
+    }
+  }
+
+  /** One round. Returns the end of the move, or how long to wait for news, ms. */
+  async #round(): Promise<Moved | number> {
+    const endured = await this.#act();
+    if (endured !== undefined) return endured;
+    const now = Date.now();
+    const rows = this.#rows(now);
+    this.#noteMilestones(rows, now);
+    this.#report(rows);
+    const group = rows.filter((row) => row.inGroup);
+    if (group.every((row) => row.judgement.kind === "updated")) {
+      const pods = group.length === 1 ? "1 pod is" : `${group.length} pods are`;
+      return { outcome: "done", summary: `${pods} updated`, changed: this.#changed(), pods: this.#podProgress(rows) };
+    }
+    const forbidden = this.#parts.map((part) => part.hands.forbidden).find((text) => text !== undefined);
+    if (forbidden !== undefined) return this.#failed(rows, forbidden);
+    const deadline = this.#deadline();
+    const settling = group.flatMap((row) => (row.judgement.kind === "settling" ? [row.judgement.at - now] : []));
+    if (now < deadline || settling.length > 0) {
+      return Math.max(1, Math.min(LULL_MS, deadline - now > 0 ? deadline - now : LULL_MS, ...settling));
+    }
+    // Never on the word of an old view.
+    const fresh = await this.#enduring(() => this.#refreshIfOld(1000));
+    if (fresh !== undefined) return fresh;
+    return this.#overdue();
+  }
+
+  /** Everything that writes. Returns how long to wait if the cluster did not answer. */
+  async #act(): Promise<number | undefined> {
+    return this.#enduring(async () => {
+      await this.#refreshIfOld(this.#cluster.bounds.staleMs * 2);
+      for (const part of this.#parts) catchUp(part.held!, part.view);
+      for (const part of this.#parts) this.#check(part)(part.held!.set, part.held!.notes);
+      const seen = new Map(this.#parts.map((part) => [part, uidsOf(part)]));
+      const wave = nextWave(this.#rows());
+      if (wave.kind === "enrol" && wave.pods.length > 0 && !this.#progress.signal.aborted) {
+        await all(this.#parts, async (part) => {
+          const ordinals = ordinalsIn(part, wave.pods);
+          if (ordinals.length > 0) await enrol(this.#cluster, part.held!, ordinals, seen.get(part)!);
+        });
+      }
+      await all(this.#parts, (part) =>
+        putRight(this.#cluster, part.held!, part.view, part.hands, this.#progress.signal),
+      );
+    });
+  }
+
+  /** Takes the epoch of every part; the first wave goes with it, if nothing has to be waited for. */
+  async #take(rows: Row[]): Promise<void> {
+    const wave = nextWave(rows);
+    const first = wave.kind === "enrol" ? wave.pods : [];
+    const { holder, startedAt } = this.#input;
+    await all(this.#parts, async (part) => {
+      part.held = await takeEpoch(this.#cluster, {
+        key: { namespace: part.desired.placement.namespace, name: part.name },
+        taker: { role: "move", who: holder, startedAt },
+        check: this.#check(part),
+        enrol: ordinalsIn(part, first),
+        seen: uidsOf(part),
+        signal: this.#progress.signal,
+      });
+      part.view.absorbSet(part.held.set);
+    });
+  }
+
+  /** The workload must be as this group's order wants it. */
+  #check(part: Part): (set: SetObject, notes: Notes) => void {
+    const { placement, order, revision, spec } = part.desired;
+    const where = `${placement.namespace}/${part.name}`;
+    return (set, notes) => {
+      if (!isOurs(set, placement))
+        throw new CellwrightFailure("Fenced", `${where} is not Cellwright's workload any more`);
+      if (notes.order !== order || notes.revision !== revision) {
+        throw new CellwrightFailure(
+          "Fenced",
+          `${where} is at revision ${notes.revision} of order ${notes.order} now; this order (${order}, revision ${revision}) has been superseded there`,
+        );
+      }
+      if (notes.frozen)
+        throw new CellwrightFailure("Fenced", `${where} was frozen; order ${order} does not move pods there any more`);
+      if (stableJson(templateImages(set)) !== stableJson(imagesOf(spec))) {
+        throw new CellwrightFailure(
+          "Fenced",
+          `The template of ${where} was changed by another hand: its images are not those of revision ${revision}`,
+        );
+      }
+    };
+  }
+
+  /** The group's pods, the other pods of its workloads, and those of the service's other cells in this cluster. */
+  #rows(now = Date.now()): Row[] {
+    return [...this.#parts.flatMap((part) => partRows(part, now)), ...otherCells(this.#parts)];
+  }
+
+  /** What an earlier attempt did counts as progress from when it was done. */
+  #seedProgress(rows: Row[]): void {
+    for (const { inGroup, facts, judgement } of rows) {
+      if (!inGroup || facts === undefined) continue;
+      const times = [facts.movedAt, facts.createdAt, judgement.kind === "updated" ? judgement.since : undefined];
+      for (const time of times)
+        if (time !== undefined && time <= Date.now()) this.#progressedAt = Math.max(this.#progressedAt, time);
+    }
+    for (const row of rows) for (const milestone of milestonesOf(row)) this.#milestones.add(milestone);
+  }
+
+  #noteMilestones(rows: Row[], now: number): void {
+    for (const milestone of rows.flatMap(milestonesOf)) {
+      if (this.#milestones.has(milestone)) continue;
+      this.#milestones.add(milestone);
+      this.#progressedAt = now;
+    }
+  }
+
+  #deadline(): number {
+    const seconds = Math.max(...this.#parts.map((part) => part.desired.spec.release.progressDeadlineSeconds));
+    return this.#progressedAt + seconds * 1000;
+  }
+
+  /** Past the deadline, on a fresh view: the end, unless the fresh view shows that it is not. */
+  async #overdue(): Promise<Moved | number> {
+    const now = Date.now();
+    const rows = this.#rows(now);
+    this.#noteMilestones(rows, now);
+    const group = rows.filter((row) => row.inGroup);
+    if (now < this.#deadline() || group.every((row) => row.judgement.kind === "updated")) return 1;
+    const wave = nextWave(rows);
+    const culprits =
+      wave.kind === "wait-for-earlier"
+        ? rows.filter((row) => wave.pods.includes(row.name))
+        : group
+            .filter((row) => row.judgement.kind !== "updated")
+            .sort((a, b) => Number(b.enrolled) - Number(a.enrolled));
+    const reasons = await Promise.all(
+      culprits.map(async (row, index) => ({ name: row.name, reason: await this.#reason(row, index < 3) })),
+    );
+    const what =
+      wave.kind === "wait-for-earlier" ? "Pods of earlier groups have not come back" : "No pod has progressed";
+    return this.#failed(rows, `${what} for ${Math.round((now - this.#progressedAt) / 1000)} s. ${summarise(reasons)}`);
+  }
+
+  async #reason(row: Row, withEvents: boolean): Promise<string> {
+    const refusal = row.part?.hands.refusals.get(row.name);
+    if (refusal !== undefined) return refusal;
+    const uid = row.facts?.uid ?? row.part?.held?.set.metadata.uid;
+    const namespace = row.part?.desired.placement.namespace;
+    // The reason must not fail for want of its decoration.
+    const events =
+      withEvents && uid !== undefined && namespace !== undefined
+        ? await podEvents(this.#cluster, namespace, uid).catch(() => [])
+        : [];
+    return whyNot(row.facts, row.judgement, events);
+  }
+
+  #failed(rows: Row[], reason: string): Moved {
+    return { outcome: "failed", reason, changed: this.#changed(), pods: this.#podProgress(rows, true) };
+  }
+
+  #stopped(): Moved {
+    return {
+      outcome: "failed",
+      reason: "Stopped before the group was done",
+      changed: this.#changed(),
+      pods: this.#podProgress(this.#rows()),
+    };
+  }
+
+  /** Once a pod of the group is enrolled, it may have been changed: by this attempt, an earlier one, or a repair. */
+  #changed(): boolean {
+    return this.#parts.some(
+      (part) => part.held !== undefined && [...part.ordinals].some((ordinal) => part.held!.notes.enrolled.has(ordinal)),
+    );
+  }
+
+  #podProgress(rows: Row[], final = false): PodProgress[] {
+    return rows.filter((row) => row.inGroup).map((row) => progressOf(row, final));
+  }
+
+  #report(rows: Row[]): void {
+    const pods = this.#podProgress(rows);
+    const text = JSON.stringify(pods);
+    if (text === this.#reported) return;
+    this.#reported = text;
+    this.#progress.report(pods);
+  }
+
+  async #refreshIfOld(olderThanMs: number): Promise<void> {
+    await all([...new Set(this.#parts.map((part) => part.view))], async (view) => {
+      if (view.ageMs() > olderThanMs) await view.refresh();
+    });
+  }
+
+  /** Runs `work`; a passing failure gives the time to wait, until the patience ends. */
+  async #enduring(work: () => Promise<void>): Promise<number | undefined> {
+    try {
+      await work();
+      this.#patience.reset();
+      return undefined;
+    } catch (error) {
+      const pause = this.#patience.endure(error);
+      this.#cluster.log.info({ err: (error as Error).message }, "waiting for the cluster");
+      return pause;
+    }
+  }
+
+  async #whilePatient(work: () => Promise<void>): Promise<void> {
+    for (let pause = await this.#enduring(work); pause !== undefined; pause = await this.#enduring(work)) {
+      if (this.#progress.signal.aborted) return;
+      await sleep(pause);
+    }
+  }
+
+  /** An epoch that cannot be closed now stays open: the next one fences it. */
+  async #close(): Promise<void> {
+    await all(this.#parts, async ({ held, hands }) => {
+      if (held === undefined) return;
+      try {
+        if (await settle(this.#cluster, held, hands)) await closeEpoch(this.#cluster, held);
+      } catch (error) {
+        this.#cluster.log.warn(
+          { workload: held.key.name, epoch: held.epoch, err: (error as Error).message },
+          "the epoch stays open",
+        );
+      }
+    });
+  }
+}
+
+/** Lets one side sleep until the other has news. */
+class Wake {
+  #news = false;
+  #resolve: (() => void) | undefined;
+
+  now = (): void => {
+    this.#news = true;
+    this.#resolve?.();
+  };
+
+  async within(ms: number): Promise<void> {
+    if (!this.#news) {
+      const timer = setTimeout(this.now, ms);
+      await new Promise<void>((resolve) => (this.#resolve = resolve));
+      clearTimeout(timer);
+    }
+    this.#news = false;
+    this.#resolve = undefined;
+  }
+}
+
+function partRows(part: Part, now: number): Row[] {
+  const set = part.held?.set ?? part.view.set(part.name);
+  if (set === undefined)
+    return [...part.ordinals].map((ordinal) => row(part, ordinal, undefined, { kind: "missing" }, new Set()));
+  const enrolled = part.held?.notes.enrolled ?? readNotes(set).enrolled;
+  const target: Target = {
+    // No pod has an empty hash: until the controller has seen the template, none is at the target.
+    hash: targetHash(set) ?? "",
+    images: imagesOf(part.desired.spec),
+    readySeconds: part.desired.spec.release.readySeconds,
+  };
+  const byOrdinal = new Map<number, PodFacts>();
+  for (const pod of part.view.pods(part.name)) {
+    const facts = podFacts(part.name, pod, part.view.readySeenAt(pod.metadata.uid));
+    if (facts !== undefined) byOrdinal.set(facts.ordinal, facts);
+  }
+  const expected = new Set([...Array(set.spec.replicas ?? 1).keys(), ...part.ordinals, ...byOrdinal.keys()]);
+  return [...expected].map((ordinal) => {
+    const facts = byOrdinal.get(ordinal);
+    return row(part, ordinal, facts, judgePod(facts, target, now), enrolled);
+  });
+}
+
+function row(
+  part: Part,
+  ordinal: number,
+  facts: PodFacts | undefined,
+  judgement: Judgement,
+  enrolled: Set<number>,
+): Row {
+  return {
+    part,
+    name: `${part.name}-${ordinal}`,
+    inGroup: part.ordinals.has(ordinal),
+    held: true,
+    enrolled: enrolled.has(ordinal),
+    facts,
+    judgement,
+    available: facts !== undefined && facts.ready && judgement.kind !== "leaving",
+  };
+}
+
+/** Pods of the same service in cells that this group does not touch: they only count as available or not. */
+function otherCells(parts: Part[]): Row[] {
+  const rows: Row[] = [];
+  const seen = new Set(parts.map((part) => part.name));
+  for (const { view, desired } of parts) {
+    for (const set of view.sets()) {
+      const { name, labels = {} } = set.metadata;
+      const isSibling =
+        labels[LABELS.service] === desired.placement.service &&
+        labels[LABELS.workspaceGroup] === desired.placement.workspaceGroup;
+      if (!isSibling || seen.has(name)) continue;
+      seen.add(name);
+      const pods = view.pods(name).map((pod) => podFacts(name, pod));
+      const expected = Math.max(set.spec.replicas ?? 1, pods.length);
+      const available = pods.filter((pod) => pod !== undefined && pod.ready && !pod.leaving).length;
+      for (let index = 0; index < expected; index++) {
+        const isAvailable = index < available;
+        const judgement: Judgement = { kind: "old", available: isAvailable };
+        rows.push({
+          part: undefined,
+          name: `${name}/${index}`,
+          inGroup: false,
+          held: false,
+          enrolled: false,
+          facts: undefined,
+          judgement,
+          available: isAvailable,
+        });
+      }
+    }
+  }
+  return rows;
+}
+
+function progressOf(row: Row, final: boolean): PodProgress {
+  const pod = { cell: row.part!.desired.placement.cell, name: row.name };
+  if (row.judgement.kind === "updated") return { ...pod, state: "UPDATED" };
+  if (!row.enrolled) return { ...pod, state: "NOT_UPDATED" };
+  const reason = row.part!.hands.refusals.get(row.name) ?? whyNot(row.facts, row.judgement);
+  return { ...pod, state: final ? "FAILED" : "UPDATING", reason };
+}
+
+/** Steps forward of a pod of the group (or of one that the group waits for). */
+function milestonesOf({ name, inGroup, held, facts, judgement }: Row): string[] {
+  if (!held || facts === undefined) return [];
+  const there = judgement.kind === "updated" || judgement.kind === "settling";
+  const moved = there || judgement.kind === "changing";
+  return [
+    ...(inGroup ? [`${name} born`] : []),
+    ...(inGroup && moved ? [`${name} changed`] : []),
+    ...(there ? [`${name} ready`] : []),
+    ...(judgement.kind === "updated" ? [`${name} updated`] : []),
+  ];
+}
+
+function ordinalsIn(part: Part, pods: string[]): number[] {
+  return pods
+    .map((pod) => ordinalOf(part.name, pod))
+    .filter((ordinal) => ordinal !== undefined && part.ordinals.has(ordinal)) as number[];
+}
+
+function uidsOf(part: Part): string[] {
+  return part.view.pods(part.name).map((pod) => pod.metadata.uid);
+}
+
+/** Waits for all, then throws the first failure; Fenced first. Nothing goes on behind the caller's back. */
+async function all<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const results = await Promise.allSettled(items.map(work));
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  if (failures.length > 0)
+    throw failures.find((error) => error instanceof CellwrightFailure && error.type === "Fenced") ?? failures[0];
+}

@@ -1,0 +1,137 @@
+/** Reads what an order plans from. Acts on nothing. */
+import { CellwrightFailure } from "../../../domain/failures.ts";
+import { LABELS, workloadName } from "../../../domain/workload/render.ts";
+import { paths } from "../client.ts";
+import type { List, NodeObject, PodObject } from "../objects.ts";
+import type { Observation, ObservationFault, Placement, WorkloadObservation } from "../port.ts";
+import { findSet, insist, listPods, type Cluster } from "./cluster.ts";
+import { podFacts } from "./facts.ts";
+import { isOurs, readNotes, targetHash } from "./metadata.ts";
+
+/** What the verbs need in a namespace. */
+const RIGHTS = [
+  ...["get", "list", "watch", "patch"].map((verb) => ({ verb, group: "", resource: "pods" })),
+  ...["get", "list", "watch", "create", "patch", "delete"].map((verb) => ({
+    verb,
+    group: "apps",
+    resource: "statefulsets",
+  })),
+  ...["get", "create", "patch", "delete"].map((verb) => ({ verb, group: "", resource: "services" })),
+  { verb: "list", group: "", resource: "events" },
+];
+
+export async function observeWorkloads(
+  cluster: Cluster,
+  { namespace, placements }: { namespace: string; placements: Placement[] },
+): Promise<Observation> {
+  return insist(cluster.bounds.unreachableMs / 3, async () => {
+    const faults = [...(await namespaceFaults(cluster, namespace)), ...(await missingRights(cluster, namespace))];
+    if (faults.length > 0) return { workloads: [], faults };
+    const found = await Promise.all(placements.map((placement) => observeOne(cluster, placement)));
+    return { workloads: found.flatMap((one) => one.workload ?? []), faults: found.flatMap((one) => one.faults) };
+  });
+}
+
+async function namespaceFaults({ client }: Cluster, namespace: string): Promise<ObservationFault[]> {
+  try {
+    const { metadata, status } = await client.request<{ metadata: object; status?: { phase?: string } }>({
+      method: "GET",
+      path: paths.namespace(namespace),
+    });
+    const isLeaving = status?.phase === "Terminating" || "deletionTimestamp" in metadata;
+    return isLeaving ? [{ message: `Namespace ${namespace} of cluster ${client.cluster} is being deleted` }] : [];
+  } catch (error) {
+    if (!(error instanceof CellwrightFailure)) throw error;
+    if (error.type === "NotFound")
+      return [{ message: `Namespace ${namespace} does not exist in cluster ${client.cluster}; create it there` }];
+    if (error.type === "ClusterForbidden") return [{ message: error.message }];
+    throw error;
+  }
+}
+
+async function missingRights({ client }: Cluster, namespace: string): Promise<ObservationFault[]> {
+  const answers = await Promise.all(
+    RIGHTS.map(async ({ verb, group, resource }) => {
+      const review = await client.request<{ status?: { allowed?: boolean } }>({
+        method: "POST",
+        path: paths.accessReviews,
+        body: {
+          apiVersion: "authorization.k8s.io/v1",
+          kind: "SelfSubjectAccessReview",
+          spec: { resourceAttributes: { namespace, verb, group, resource } },
+        },
+      });
+      return review.status?.allowed === true ? [] : [`${verb} ${resource}`];
+    }),
+  );
+  const missing = answers.flat();
+  if (missing.length === 0) return [];
+  return [
+    {
+      message: `Our identity in cluster ${client.cluster} may not ${missing.join(", ")} in namespace ${namespace}; grant it these rights`,
+    },
+  ];
+}
+
+async function observeOne(
+  cluster: Cluster,
+  placement: Placement,
+): Promise<{ workload?: WorkloadObservation; faults: ObservationFault[] }> {
+  const { cell, namespace, service } = placement;
+  const key = { namespace, name: workloadName(service, cell) };
+  const [nodes, set] = await Promise.all([countNodes(cluster, placement), findSet(cluster, key)]);
+  const faults: ObservationFault[] = [];
+  if (nodes === 0)
+    faults.push({
+      cell,
+      message: `Cell ${cell} has no nodes: none in cluster ${cluster.client.cluster} has the labels ${selectorOf(placement)}`,
+    });
+  if (set === undefined) return { workload: { cell, nodes, pods: [] }, faults };
+  if (!isOurs(set, placement)) {
+    faults.push({
+      cell,
+      message: `StatefulSet ${namespace}/${key.name} exists and is not Cellwright's (of this workspace group, service and cell); rename it or the app service`,
+    });
+    return { faults };
+  }
+  const pods = (await listPods(cluster, set)).sort((a, b) => ordinal(key.name, a) - ordinal(key.name, b));
+  const notes = readNotes(set);
+  const target = targetHash(set);
+  const promoted =
+    target !== undefined &&
+    set.status?.currentRevision === target &&
+    pods.every((pod) => pod.metadata.deletionTimestamp !== undefined || pod.metadata.labels?.[LABELS.hash] === target);
+  return {
+    workload: {
+      cell,
+      nodes,
+      workload: { replicas: set.spec.replicas ?? 1, revision: notes.revision, shape: notes.shape, promoted },
+      pods: pods.map((pod) => ({
+        name: pod.metadata.name,
+        ready: pod.metadata.deletionTimestamp === undefined && podFacts(key.name, pod)?.ready === true,
+        images: Object.fromEntries(pod.spec.containers.map(({ name, image }) => [name, image])),
+      })),
+    },
+    faults,
+  };
+}
+
+function ordinal(set: string, pod: PodObject): number {
+  return podFacts(set, pod)?.ordinal ?? Number.POSITIVE_INFINITY;
+}
+
+async function countNodes({ client }: Cluster, placement: Placement): Promise<number> {
+  const list = await client.request<List<NodeObject>>({
+    method: "GET",
+    path: paths.nodes,
+    query: { labelSelector: selectorOf(placement) },
+    timeoutMs: 20_000,
+  });
+  return list.items.length;
+}
+
+function selectorOf({ nodeSelector }: Placement): string {
+  return Object.entries(nodeSelector)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+}
