@@ -32,7 +32,7 @@ const ownFile = (name: string): string => fileURLToPath(new URL(`./kubernetes/${
 /** Starts one control plane (etcd, API server, controller manager, scheduler) with kwok nodes in two cells. */
 export async function startKubernetes(
   supervisor: Supervisor,
-  options: { directory: string; tools: Tools; ports: KubernetesPorts },
+  options: { directory: string; tools: Omit<Tools, "temporal" | "kubectl">; ports: KubernetesPorts },
 ): Promise<{ endpoint: KubernetesEndpoint; processes: SupervisedProcess[] }> {
   const { directory, tools, ports } = options;
   const pki = join(directory, "pki");

@@ -96,7 +96,7 @@ function readTarget(file: string): Target | undefined {
 }
 
 /** The pid of the living process that owns a registry's directory, if there is one. */
-export function ownerOf(directory: string): number | undefined {
+function ownerOf(directory: string): number | undefined {
   const owner = readTarget(ownerFile(directory));
   return owner !== undefined && isAlive(owner) ? owner.pid : undefined;
 }

@@ -26,6 +26,8 @@ export interface ProcessSpec {
   ready?: () => Promise<boolean>;
   /** Milliseconds to become ready. Default 60 s. */
   readyWithin?: number;
+  /** It is meant to end by itself, with exit code 0. */
+  ends?: boolean;
 }
 
 /** How a process ended. */
@@ -54,6 +56,8 @@ export interface SupervisedProcess {
 export interface Supervisor {
   /** Starts a program and waits until it is ready. Throws, with the end of its log, when it ends or is too late. */
   start(spec: ProcessSpec): Promise<SupervisedProcess>;
+  /** Runs a program to its end. Throws, with the end of its log, unless its exit code is 0. */
+  run(spec: ProcessSpec): Promise<void>;
   /** Stops everything, the last started first, and gives the directory free. */
   close(): Promise<void>;
 }
@@ -82,6 +86,7 @@ export async function createSupervisor(options: {
   mkdirSync(logs, { recursive: true });
   const registry = await createRegistry(join(options.directory, "pids"));
   const processes: SupervisedProcess[] = [];
+  let closed = false;
 
   async function start(spec: ProcessSpec): Promise<SupervisedProcess> {
     const logFile = join(logs, `${spec.name}.log`);
@@ -90,12 +95,13 @@ export async function createSupervisor(options: {
 
     async function launch(): Promise<void> {
       await spec.prepare?.();
+      if (closed) throw new Error(`${spec.name} is not started: everything is being stopped.`);
       run = launchRun(spec, logFile);
       const current = run;
       registry.add(spec.name, current.target);
       void current.exited.then((exit) => {
         registry.remove(spec.name, current.target);
-        if (!exit.expected && current.becameReady) options.onUnexpectedExit?.(supervised, exit);
+        if (!exit.expected && current.becameReady && spec.ends !== true) options.onUnexpectedExit?.(supervised, exit);
       });
       await waitUntilReady(spec, current, logFile);
     }
@@ -123,19 +129,27 @@ export async function createSupervisor(options: {
         await launch();
       },
     };
+    processes.push(supervised);
     try {
       await launch();
     } catch (error) {
       await supervised.stop();
+      processes.splice(processes.indexOf(supervised), 1);
       throw error;
     }
-    processes.push(supervised);
     return supervised;
   }
 
   return {
     start,
+    async run(spec) {
+      const running = await start({ ...spec, ends: true });
+      const { code, signal } = await running.exited;
+      processes.splice(processes.indexOf(running), 1);
+      if (code !== 0) throw new Error(failure(spec.name, `failed (${signal ?? `exit code ${code}`})`, running.logFile));
+    },
     async close() {
+      closed = true;
       for (const process of processes.toReversed()) await process.stop();
       await registry.close();
     },

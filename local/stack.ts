@@ -36,7 +36,10 @@ export interface Stack {
  */
 export async function startStack(options: {
   directory: string;
-  tools: Tools;
+  /** Those that the parts need. */
+  tools: Partial<Tools>;
+  /** Default: one of its own, in `directory`. */
+  supervisor?: Supervisor;
   /** Ports that are not given are free ones. */
   ports?: Partial<StackPorts>;
   parts?: readonly StackPart[];
@@ -45,20 +48,17 @@ export async function startStack(options: {
   /** For Temporal, added to what `temporal-dev.yml` says. */
   dynamicConfiguration?: Readonly<Record<string, unknown>>;
   log: (line: string) => void;
-  onUnexpectedExit?: (process: SupervisedProcess, exit: Exit) => void;
 }): Promise<Stack> {
   const { directory, tools, log, parts = stackParts, durable = true } = options;
   const port = async (name: keyof StackPorts): Promise<number> => options.ports?.[name] ?? (await choosePort());
-  const supervisor = await createSupervisor({
-    directory,
-    onUnexpectedExit:
-      options.onUnexpectedExit ??
-      ((process, exit) => {
-        log(
-          `${process.name} ended unexpectedly (${exit.signal ?? `exit code ${exit.code}`}); its log: ${process.logFile}`,
-        );
-      }),
-  });
+  const supervisor =
+    options.supervisor ??
+    (await createSupervisor({ directory, onUnexpectedExit: (process, exit) => log(describeExit(process, exit)) }));
+  const tool = (name: keyof Tools): string => {
+    const path = tools[name];
+    if (path === undefined) throw new Error(`The tool ${name} is needed.`);
+    return path;
+  };
 
   async function part<T>(name: StackPart, start: () => Promise<T>): Promise<T | undefined> {
     if (!parts.includes(name)) return undefined;
@@ -76,7 +76,7 @@ export async function startStack(options: {
     const temporal = await part("temporal", async () =>
       startTemporal(supervisor, {
         directory: join(directory, "temporal"),
-        program: tools.temporal,
+        program: tool("temporal"),
         port: await port("temporal"),
         uiPort: options.ports?.temporalUi,
         dynamicConfiguration: options.dynamicConfiguration ?? {},
@@ -85,7 +85,13 @@ export async function startStack(options: {
     const kubernetes = await part("kubernetes", async () =>
       startKubernetes(supervisor, {
         directory: join(directory, "kubernetes"),
-        tools,
+        tools: {
+          etcd: tool("etcd"),
+          "kube-apiserver": tool("kube-apiserver"),
+          "kube-controller-manager": tool("kube-controller-manager"),
+          "kube-scheduler": tool("kube-scheduler"),
+          kwok: tool("kwok"),
+        },
         ports: {
           apiserver: await port("apiserver"),
           etcd: await port("etcd"),
@@ -107,4 +113,9 @@ export async function startStack(options: {
     await supervisor.close();
     throw error;
   }
+}
+
+/** For people: what ended, how, and where to read why. */
+export function describeExit(process: SupervisedProcess, exit: Exit): string {
+  return `${process.name} ended unexpectedly (${exit.signal ?? `exit code ${exit.code}`}); its log: ${process.logFile}`;
 }

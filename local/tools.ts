@@ -10,20 +10,26 @@ import { locateTool, pathDirectories } from "./tools/locate.ts";
 export type Tools = Record<ToolName, string>;
 
 /**
- * Finds or installs every tool. A tool of the right version is taken from, in this order: `<directory>/bin`, the
+ * Finds or installs tools, by default all. A tool of the right version is taken from, in this order: `<directory>/bin`, the
  * directory that CELLWRIGHT_TOOLS_DIR names, PATH; what is missing is built from Go modules into `<directory>/bin`.
  * @throws when a tool is missing and cannot be built.
  */
-export async function ensureTools(options: { directory: string; progress: Progress }): Promise<Tools> {
+export async function ensureTools<Name extends ToolName = ToolName>(options: {
+  directory: string;
+  progress: Progress;
+  names?: readonly Name[];
+}): Promise<Record<Name, string>> {
   const { progress } = options;
   const own = join(options.directory, "bin");
   const named = process.env["CELLWRIGHT_TOOLS_DIR"];
   const directories = [own, ...(named === undefined || named === "" ? [] : [named]), ...pathDirectories()];
   const catalogue = toolCatalogue();
   const located = await Promise.all(
-    toolNames.map(async (name) => ({ name, ...(await locateTool(catalogue[name], directories)) })),
+    (options.names ?? toolNames).map(async (name) => ({ name, ...(await locateTool(catalogue[name], directories)) })),
   );
-  const found = new Map(located.flatMap(({ name, path }) => (path === undefined ? [] : [[name, path] as const])));
+  const found = new Map<ToolName, string>(
+    located.flatMap(({ name, path }) => (path === undefined ? [] : [[name, path] as const])),
+  );
   const missing = located.filter(({ path }) => path === undefined);
   if (missing.length > 0) {
     for (const { name, passedOver } of missing) {
@@ -36,7 +42,7 @@ export async function ensureTools(options: { directory: string; progress: Progre
     progress.log(`Building ${names.length} tools from Go modules, once: ${names.join(", ")}.`);
     for (const [name, path] of await build(names)) found.set(name, path);
   }
-  return Object.fromEntries(found) as Tools;
+  return Object.fromEntries(found) as Record<Name, string>;
 
   async function build(names: readonly ToolName[]): Promise<[ToolName, string][]> {
     mkdirSync(own, { recursive: true });

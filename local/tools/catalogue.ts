@@ -11,6 +11,9 @@ export const toolNames = [
 ] as const;
 export type ToolName = (typeof toolNames)[number];
 
+/** What a local cluster needs, and kubectl to look at it. */
+export const kubernetesTools = toolNames.filter((name) => name !== "temporal");
+
 /** A program that the local stack runs. */
 export interface Tool {
   name: ToolName;

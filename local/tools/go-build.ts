@@ -41,7 +41,7 @@ export async function buildWithGo(supervisor: Supervisor, tool: Tool, directory:
   const result = join(workshop, tool.name);
   // -trimpath: the same program, whatever directory it is built in.
   const flags = ["-trimpath", `-ldflags=${build.flags}`];
-  const go = await supervisor.start({
+  await supervisor.run({
     name: tool.name,
     command: "go",
     ...(build.kind === "install"
@@ -52,10 +52,6 @@ export async function buildWithGo(supervisor: Supervisor, tool: Tool, directory:
           env: { GOFLAGS: "-mod=readonly", GOWORK: "off" },
         }),
   });
-  const { code, signal } = await go.exited;
-  if (code !== 0) {
-    throw new Error(`Go could not build ${tool.name} (${signal ?? `exit code ${code}`}). Its output: ${go.logFile}`);
-  }
   const path = join(directory, tool.name);
   renameSync(result, path);
   rmSync(workshop, { recursive: true, force: true });
