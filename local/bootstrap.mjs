@@ -84,10 +84,19 @@ function run(command, commandArgs) {
   child.once("exit", (code, signal) => process.exit(signal === null ? code : 128 + constants.signals[signal]));
 }
 
-/** npm may be killed without a chance to pass it on. */
+/** npm may be killed without a chance to pass it on. It is the parent, or the parent of the shell in between. */
 function endWithNpm(child) {
+  const ask = (field, pid) =>
+    spawnSync("ps", ["-o", `${field}=`, "-p", String(pid)], { encoding: "utf8" }).stdout?.trim();
   const parent = process.ppid;
-  setInterval(() => {
-    if (process.ppid !== parent) child.kill("SIGTERM");
-  }, 1_000).unref();
+  const npm = /(^|\/)-?\w*sh$/.test(ask("comm", parent) ?? "") ? Number(ask("ppid", parent)) : parent;
+  const isAlive = () => {
+    try {
+      return process.kill(npm, 0);
+    } catch {
+      return false;
+    }
+  };
+  if (npm <= 1 || !isAlive()) return;
+  setInterval(() => isAlive() || child.kill("SIGTERM"), 1_000).unref();
 }

@@ -39,8 +39,7 @@ export async function buildWithGo(supervisor: Supervisor, tool: Tool, directory:
   mkdirSync(workshop, { recursive: true });
   const { build } = tool;
   const result = join(workshop, tool.name);
-  // -trimpath: the same program, whatever directory it is built in.
-  const flags = ["-trimpath", `-ldflags=${build.flags}`];
+  const flags = [`-ldflags=${build.flags}`];
   await supervisor.run({
     name: tool.name,
     command: "go",
