@@ -1,14 +1,14 @@
 /** What all activities share: errors that are fit for a history, and signs of life. */
-import { ApplicationFailure, Context } from '@temporalio/activity';
-import type { CellwrightFailure } from '../domain/failures.ts';
-import { FAILURE_TYPES } from '../domain/failures.ts';
-import { isDatabaseUnavailable, loggableError } from '../db/errors.ts';
+import { ApplicationFailure, Context } from "@temporalio/activity";
+import type { CellwrightFailure } from "../domain/failures.ts";
+import { FAILURE_TYPES } from "../domain/failures.ts";
+import { isDatabaseUnavailable, loggableError } from "../db/errors.ts";
 
 /** How often a long activity shows that it is alive, and learns that it should end. Milliseconds. */
 const HEARTBEAT_INTERVAL = 1_000;
 
 function isCellwrightFailure(error: unknown): error is CellwrightFailure {
-  return error instanceof Error && 'retryable' in error && error.name in FAILURE_TYPES;
+  return error instanceof Error && "retryable" in error && error.name in FAILURE_TYPES;
 }
 
 /**
@@ -25,14 +25,14 @@ export function toFailure(error: unknown): unknown {
     });
   }
   if (isDatabaseUnavailable(error)) {
-    return ApplicationFailure.create({ type: 'RecordsUnavailable', message: 'the database does not answer' });
+    return ApplicationFailure.create({ type: "RecordsUnavailable", message: "the database does not answer" });
   }
   const loggable = loggableError(error);
-  if (loggable['type'] === 'DatabaseError') {
-    Context.current().log.error('a database statement failed', { error: loggable });
+  if (loggable["type"] === "DatabaseError") {
+    Context.current().log.error("a database statement failed", { error: loggable });
     return ApplicationFailure.create({
-      type: 'RecordsFailed',
-      message: `a database statement failed (${String(loggable['code'] ?? 'no code')}); the worker's log has it`,
+      type: "RecordsFailed",
+      message: `a database statement failed (${String(loggable["code"] ?? "no code")}); the worker's log has it`,
     });
   }
   return error;

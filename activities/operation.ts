@@ -1,8 +1,8 @@
 /** An atomic operation with its deed: one file each, in the folder of the port that it uses. */
-import { CancelledFailure, Context } from '@temporalio/activity';
-import type { OperationOutcome, OperationSpec } from '../domain/pipeline/operation.ts';
-import type { Json } from '../domain/pipeline/task.ts';
-import { alive, guarded } from './activity.ts';
+import { CancelledFailure, Context } from "@temporalio/activity";
+import type { OperationOutcome, OperationSpec } from "../domain/pipeline/operation.ts";
+import type { Json } from "../domain/pipeline/task.ts";
+import { alive, guarded } from "./activity.ts";
 
 export type OperationContext = {
   /** Aborted when the call shall end early: it was cancelled, or its worker shuts down. */
@@ -42,7 +42,7 @@ export function operationActivities<Deps>(
           holder: `${task}#${attempt}.${info.attempt}`,
         }),
       );
-      if (context.cancellationSignal.aborted) throw new CancelledFailure('CANCELLED');
+      if (context.cancellationSignal.aborted) throw new CancelledFailure("CANCELLED");
       return outcome;
     },
   ]);

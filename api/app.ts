@@ -30,7 +30,7 @@ export type App = FastifyInstance<
 >;
 
 /** Declares some routes below `/api/v1`. */
-export type Routes = (app: App) => void;
+export type Routes = (app: App, deps: AppDependencies) => void;
 
 /** Everything the API works with; made and closed by whoever builds it. */
 export interface AppDependencies {
@@ -76,7 +76,7 @@ export function buildApp(deps: AppDependencies): App {
       appServiceRoutes(v1, deps);
       revisionRoutes(v1, deps);
       auditRecordRoutes(v1, deps);
-      for (const declare of deps.routes ?? []) declare(v1);
+      for (const declare of deps.routes ?? []) declare(v1, deps);
     },
     { prefix: "/api/v1" },
   );

@@ -77,3 +77,37 @@ function decode(cursor: string): readonly unknown[] {
     return [];
   }
 }
+
+/** A page of orders: newest first, so the cursor keeps the creation time of the last one and, for equal times, its id. */
+export function orderPage(list: string, query: ListQuery) {
+  const limit = query.limit ?? 50;
+  let before: { createdAt: string; id: string } | undefined;
+  if (query.cursor !== undefined) {
+    const [origin, createdAt, id] = decode(query.cursor);
+    if (origin !== list || typeof createdAt !== "string" || !isInstant(createdAt) || typeof id !== "string") {
+      const message = "is not a cursor of this list; leave it out to begin at the start";
+      throw new Problem("malformed-request", `query:cursor ${message}.`, {
+        errors: [{ field: "query:cursor", message }],
+      });
+    }
+    before = { createdAt, id };
+  }
+  return {
+    limit,
+    before,
+    /** `rows`: one more than the limit where there are more. */
+    answer<Row extends { id: string; place: string }, T>(rows: readonly Row[], show: (row: Row) => T) {
+      const items = rows.slice(0, limit);
+      const last = items.at(-1);
+      const more = rows.length > limit && last !== undefined;
+      return {
+        items: items.map(show),
+        ...(more && { nextCursor: Buffer.from(JSON.stringify([list, last.place, last.id])).toString("base64url") }),
+      };
+    },
+  };
+}
+
+function isInstant(text: string): boolean {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(text) && !Number.isNaN(Date.parse(text));
+}

@@ -11,14 +11,16 @@ function errorCode(error: unknown): string | undefined {
 
 const CONNECTION_MESSAGES =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/;
-const NETWORK_CODES = new Set(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EPIPE", "ENOENT"]);
-// Shutdown, crash, start-up, too many connections.
-const SERVER_CODES = new Set(["57P01", "57P02", "57P03", "53300"]);
+const NETWORK_CODES = new Set(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EPIPE"]);
+// Shutdown, crash, start-up; the database closed to connections or missing; statement or lock timeout; deadlock and
+// serialisation failure, of which one side is always told to try again.
+const SERVER_CODES = new Set(["57P01", "57P02", "57P03", "55000", "3D000", "57014", "55P03", "40P01", "40001"]);
 
-/** Whether a failure means that the database is away for now, so that trying later may help. */
+/** Whether a failure means that the database is away or too busy for now, so that trying later may help. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   const code = errorCode(error);
-  if (code !== undefined) return NETWORK_CODES.has(code) || SERVER_CODES.has(code) || code.startsWith("08");
+  if (code !== undefined)
+    return NETWORK_CODES.has(code) || SERVER_CODES.has(code) || code.startsWith("08") || code.startsWith("53");
   for (let current = error, depth = 0; current instanceof Error && depth < 5; current = current.cause, depth++) {
     if (CONNECTION_MESSAGES.test(current.message)) return true;
   }

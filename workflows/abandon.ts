@@ -1,17 +1,17 @@
 /** Cleans up after a pipeline whose workflow was ended from outside. Started by the reconciler. */
-import { getExternalWorkflowHandle, proxyActivities } from '@temporalio/workflow';
-import type { AbandonActivities } from '../activities/records/abandon.ts';
-import { describeFailure, invoke } from './calls.ts';
-import { childLostSignal } from './messages.ts';
+import { getExternalWorkflowHandle, proxyActivities } from "@temporalio/workflow";
+import type { AbandonActivities } from "../activities/records/abandon.ts";
+import { describeFailure, invoke } from "./calls.ts";
+import { childLostSignal } from "./messages.ts";
 
 const quick = proxyActivities<AbandonActivities>({
-  startToCloseTimeout: '20 seconds',
-  retry: { initialInterval: '200 milliseconds', maximumInterval: '5 seconds' },
+  startToCloseTimeout: "20 seconds",
+  retry: { initialInterval: "200 milliseconds", maximumInterval: "5 seconds" },
 });
 const patient = proxyActivities<AbandonActivities>({
-  startToCloseTimeout: '5 minutes',
-  heartbeatTimeout: '10 seconds',
-  retry: { initialInterval: '200 milliseconds', maximumInterval: '5 seconds' },
+  startToCloseTimeout: "5 minutes",
+  heartbeatTimeout: "10 seconds",
+  retry: { initialInterval: "200 milliseconds", maximumInterval: "5 seconds" },
 });
 
 /** How long children have for making safe what they hold, before they are terminated. Milliseconds. */
@@ -38,16 +38,16 @@ export async function abandonPipelines(input: AbandonInput): Promise<void> {
   const failures = await Promise.all(
     safeties.map(({ task, attempt, call }) =>
       invoke(call, attempt, task).then(
-        (outcome) => (outcome.outcome === 'failed' ? `${task}: ${outcome.reason}` : undefined),
+        (outcome) => (outcome.outcome === "failed" ? `${task}: ${outcome.reason}` : undefined),
         (error: unknown) => `${task}: ${describeFailure(error, call.queue)}`,
       ),
     ),
   );
   const unsafe = failures.filter((failure) => failure !== undefined);
-  const made = unsafe.length === 0 ? 'Nothing of it moves any more' : `Could not be made safe: ${unsafe.join('; ')}`;
+  const made = unsafe.length === 0 ? "Nothing of it moves any more" : `Could not be made safe: ${unsafe.join("; ")}`;
   const next = whole
-    ? 'Pods may be on different versions. An admin can free its locks (release-locks, with a reason); then release again'
-    : 'Retry the app, or terminate the order';
+    ? "Pods may be on different versions. An admin can free its locks (release-locks, with a reason); then release again"
+    : "Retry the app, or terminate the order";
   const reason = `${input.how}. ${made}. ${next}.`;
   await quick.recordAbandoned({ orderId: input.orderId, workflowId: input.workflowId, reason, at: Date.now() });
   if (!whole) {

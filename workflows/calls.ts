@@ -7,14 +7,14 @@ import {
   isCancellation,
   scheduleActivity,
   TimeoutFailure,
-} from '@temporalio/workflow';
-import type { OperationCall } from '../activities/operation.ts';
-import type { Command, PipelineEvent, Role } from '../domain/pipeline/model.ts';
-import type { OperationOutcome } from '../domain/pipeline/operation.ts';
-import type { Invocation } from '../domain/pipeline/task.ts';
-import { planning } from './activities.ts';
+} from "@temporalio/workflow";
+import type { OperationCall } from "../activities/operation.ts";
+import type { Command, PipelineEvent, Role } from "../domain/pipeline/model.ts";
+import type { OperationOutcome } from "../domain/pipeline/operation.ts";
+import type { Invocation } from "../domain/pipeline/task.ts";
+import { planning } from "./activities.ts";
 
-type Unstamped<E> = E extends { at: number } ? Omit<E, 'at'> : never;
+type Unstamped<E> = E extends { at: number } ? Omit<E, "at"> : never;
 export type Emit = (event: Unstamped<PipelineEvent>) => void;
 type Key = { task: string; attempt: number; role: Role };
 
@@ -28,9 +28,9 @@ export function invoke(call: Invocation, attempt: number, task: string): Promise
     ...(bounds.queueWait !== undefined && { scheduleToStartTimeout: bounds.queueWait }),
     ...(bounds.heartbeat !== undefined && { heartbeatTimeout: bounds.heartbeat }),
     retry: {
-      initialInterval: '500 milliseconds',
+      initialInterval: "500 milliseconds",
       backoffCoefficient: 2,
-      maximumInterval: '10 seconds',
+      maximumInterval: "10 seconds",
       ...(call.attempts > 0 && { maximumAttempts: call.attempts }),
     },
     // What opposes a call may only begin when the call has really ended.
@@ -43,7 +43,7 @@ export function invoke(call: Invocation, attempt: number, task: string): Promise
 export function describeFailure(error: unknown, queue: string): string {
   const cause = error instanceof ActivityFailure ? (error.cause ?? error) : error;
   if (cause instanceof TimeoutFailure) {
-    if (cause.timeoutType === 'SCHEDULE_TO_START') {
+    if (cause.timeoutType === "SCHEDULE_TO_START") {
       return `no worker took the work from task queue ${queue} in time: start a worker that serves it, then retry`;
     }
     return `the work on task queue ${queue} ran out of time (${cause.timeoutType}): look at its worker, then retry`;
@@ -59,24 +59,24 @@ export function createCalls(emit: Emit) {
   const keyOf = ({ task, attempt, role }: Key): string => `${task}/${attempt}/${role}`;
 
   return {
-    start(command: Extract<Command, { do: 'call' }>): void {
+    start(command: Extract<Command, { do: "call" }>): void {
       const { task, attempt, role, call } = command;
       const scope = new CancellationScope();
       scopes.set(keyOf(command), scope);
       scope
         .run(() => invoke(call, attempt, task))
         .then(
-          (outcome) => emit({ type: 'finished', task, attempt, role, outcome }),
+          (outcome) => emit({ type: "finished", task, attempt, role, outcome }),
           (error: unknown) => {
-            if (isCancellation(error)) emit({ type: 'stopped', task, attempt, role });
+            if (isCancellation(error)) emit({ type: "stopped", task, attempt, role });
             else {
               emit({
-                type: 'finished',
+                type: "finished",
                 task,
                 attempt,
                 role,
                 // Whatever made the call fail, it may have changed something before.
-                outcome: { outcome: 'failed', reason: describeFailure(error, call.queue), changed: role === 'run' },
+                outcome: { outcome: "failed", reason: describeFailure(error, call.queue), changed: role === "run" },
               });
             }
           },
@@ -104,29 +104,29 @@ export function createCalls(emit: Emit) {
 /** Looks at the world, everywhere at once, and compiles what was seen. Failures are events: a person may try again. */
 export async function lookAndCompile(
   orderId: string,
-  command: Extract<Command, { do: 'initialise' }>,
-): Promise<Unstamped<Extract<PipelineEvent, { type: 'initialised' | 'initialisationFailed' }>>> {
+  command: Extract<Command, { do: "initialise" }>,
+): Promise<Unstamped<Extract<PipelineEvent, { type: "initialised" | "initialisationFailed" }>>> {
   const { generation } = command;
   try {
     const looks = await planning.listObservations({ orderId, generation });
     const reasons = await Promise.all(
       looks.map((look) =>
         invoke(look, generation, `${generation}.observe`).then(
-          (outcome) => (outcome.outcome === 'failed' ? outcome.reason : undefined),
+          (outcome) => (outcome.outcome === "failed" ? outcome.reason : undefined),
           (error: unknown) => describeFailure(error, look.queue),
         ),
       ),
     );
     const faults = reasons.filter((reason) => reason !== undefined);
-    if (faults.length > 0) return { type: 'initialisationFailed', reason: faults.join('\n') };
+    if (faults.length > 0) return { type: "initialisationFailed", reason: faults.join("\n") };
     const plan = await planning.compileOrder({
       orderId,
       generation,
       ...(command.unless !== undefined && { unless: command.unless }),
     });
-    if (!plan.ok) return { type: 'initialisationFailed', reason: plan.reason };
-    return { type: 'initialised', generation, digest: plan.digest, tasks: 'same' in plan ? [] : plan.tasks };
+    if (!plan.ok) return { type: "initialisationFailed", reason: plan.reason };
+    return { type: "initialised", generation, digest: plan.digest, tasks: "same" in plan ? [] : plan.tasks };
   } catch (error) {
-    return { type: 'initialisationFailed', reason: describeFailure(error, 'orchestrator') };
+    return { type: "initialisationFailed", reason: describeFailure(error, "orchestrator") };
   }
 }

@@ -6,13 +6,13 @@ import {
   startChild,
   WorkflowIdReusePolicy,
   workflowInfo,
-} from '@temporalio/workflow';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import type { Command } from '../domain/pipeline/model.ts';
-import type { Emit } from './calls.ts';
-import { controlSignal, reportSignal } from './messages.ts';
-import type { PipelineInput } from './messages.ts';
-import { searchAttributes } from './show.ts';
+} from "@temporalio/workflow";
+import { WorkflowExecutionAlreadyStartedError } from "@temporalio/common";
+import type { Command } from "../domain/pipeline/model.ts";
+import type { Emit } from "./calls.ts";
+import { controlSignal, reportSignal } from "./messages.ts";
+import type { PipelineInput } from "./messages.ts";
+import { searchAttributes } from "./show.ts";
 
 export function createMail(input: PipelineInput, emit: Emit) {
   let underWay = 0;
@@ -29,7 +29,7 @@ export function createMail(input: PipelineInput, emit: Emit) {
   };
 
   return {
-    startChild(command: Extract<Command, { do: 'startChild' }>, generation: number): void {
+    startChild(command: Extract<Command, { do: "startChild" }>, generation: number): void {
       const { nested, task, paused } = command;
       post(nested.workflowId, async () => {
         const child: PipelineInput = {
@@ -39,7 +39,12 @@ export function createMail(input: PipelineInput, emit: Emit) {
           workspaceGroup: input.workspaceGroup,
           creator: input.creator,
           subjects: [nested.subject],
-          child: { subject: nested.subject, parent: { workflowId: workflowInfo().workflowId, task }, generation, paused },
+          child: {
+            subject: nested.subject,
+            parent: { workflowId: workflowInfo().workflowId, task },
+            generation,
+            paused,
+          },
           ...(input.historyLimit !== undefined && { historyLimit: input.historyLimit }),
         };
         try {
@@ -50,35 +55,35 @@ export function createMail(input: PipelineInput, emit: Emit) {
             parentClosePolicy: ParentClosePolicy.ABANDON,
             workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
             staticSummary: `${nested.subject}: ${input.title}`,
-            typedSearchAttributes: searchAttributes(child, 'RUNNING'),
+            typedSearchAttributes: searchAttributes(child, "RUNNING"),
           });
         } catch (error) {
           // It runs already: a run of ours that was lost has started it.
           if (error instanceof WorkflowExecutionAlreadyStartedError) return;
-          emit({ type: 'childLost', task, reason: `its workflow ${nested.workflowId} could not be started` });
-          log.error('a child could not be started', { workflowId: nested.workflowId, error });
+          emit({ type: "childLost", task, reason: `its workflow ${nested.workflowId} could not be started` });
+          log.error("a child could not be started", { workflowId: nested.workflowId, error });
         }
       });
     },
 
-    control(command: Extract<Command, { do: 'control' }>): void {
+    control(command: Extract<Command, { do: "control" }>): void {
       post(command.workflowId, async () => {
         try {
           await getExternalWorkflowHandle(command.workflowId).signal(controlSignal, command.control);
         } catch (error) {
           // Either it has just ended, and its last report is on its way, or the reconciler will find it gone.
-          log.warn('a child could not be told', { workflowId: command.workflowId, error });
+          log.warn("a child could not be told", { workflowId: command.workflowId, error });
         }
       });
     },
 
-    report(command: Extract<Command, { do: 'report' }>): void {
+    report(command: Extract<Command, { do: "report" }>): void {
       post(command.workflowId, async () => {
         try {
           await getExternalWorkflowHandle(command.workflowId).signal(reportSignal, command.report);
         } catch (error) {
           // The pipeline above is gone. What is here has been recorded; the reconciler looks after the rest.
-          log.warn('the pipeline above could not be told', { workflowId: command.workflowId, error });
+          log.warn("the pipeline above could not be told", { workflowId: command.workflowId, error });
         }
       });
     },

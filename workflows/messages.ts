@@ -1,18 +1,18 @@
 /** Every message that a pipeline's workflow understands, and what it is started with. */
-import { defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { Answer, Control, PipelineEvent, PipelineState, Report, Verb } from '../domain/pipeline/model.ts';
-import type { EndedState } from '../domain/pipeline/states.ts';
+import { defineSignal, defineUpdate } from "@temporalio/workflow";
+import type { Answer, Control, PipelineEvent, PipelineState, Report, Verb } from "../domain/pipeline/model.ts";
+import type { EndedState } from "../domain/pipeline/states.ts";
 
 /** What a person asks for. Refused at once (ApplicationFailure of type `VerbRefused`, details: Refused) or answered. */
-export const actUpdate = defineUpdate<Answer, [Verb]>('act');
+export const actUpdate = defineUpdate<Answer, [Verb]>("act");
 /** From a child to the pipeline above. */
-export const reportSignal = defineSignal<[Report]>('report');
+export const reportSignal = defineSignal<[Report]>("report");
 /** From a pipeline to its child. */
-export const controlSignal = defineSignal<[Control]>('control');
+export const controlSignal = defineSignal<[Control]>("control");
 /** From the reconciler: a child's workflow is gone. */
-export const childLostSignal = defineSignal<[{ workflowId: string; reason: string }]>('childLost');
+export const childLostSignal = defineSignal<[{ workflowId: string; reason: string }]>("childLost");
 
-export const VERB_REFUSED = 'VerbRefused';
+export const VERB_REFUSED = "VerbRefused";
 
 export type PipelineInput = {
   orderId: string;

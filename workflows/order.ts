@@ -11,17 +11,17 @@ import {
   log,
   setHandler,
   workflowInfo,
-} from '@temporalio/workflow';
-import { decide } from '../domain/pipeline/decide.ts';
-import { initialChild, initialOrder } from '../domain/pipeline/model.ts';
-import type { Answer, Command, PipelineEvent, PipelineState, RecordedEvent, Verb } from '../domain/pipeline/model.ts';
-import { refusalOf, stateOf, allowedOrderVerbs } from '../domain/pipeline/view.ts';
-import { records } from './activities.ts';
-import { createCalls, lookAndCompile } from './calls.ts';
-import { createMail } from './mail.ts';
-import { actUpdate, childLostSignal, controlSignal, reportSignal, VERB_REFUSED } from './messages.ts';
-import type { PipelineInput, PipelineResult } from './messages.ts';
-import { showDetails, showState } from './show.ts';
+} from "@temporalio/workflow";
+import { decide } from "../domain/pipeline/decide.ts";
+import { initialChild, initialOrder } from "../domain/pipeline/model.ts";
+import type { Answer, Command, PipelineEvent, PipelineState, RecordedEvent, Verb } from "../domain/pipeline/model.ts";
+import { refusalOf, stateOf, allowedOrderVerbs } from "../domain/pipeline/view.ts";
+import { records } from "./activities.ts";
+import { createCalls, lookAndCompile } from "./calls.ts";
+import { createMail } from "./mail.ts";
+import { actUpdate, childLostSignal, controlSignal, reportSignal, VERB_REFUSED } from "./messages.ts";
+import type { PipelineInput, PipelineResult } from "./messages.ts";
+import { showDetails, showState } from "./show.ts";
 
 /** Events stored by one activity at most; keeps payloads small. */
 const BATCH = 200;
@@ -53,12 +53,12 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       verbs.push(verb);
       await condition(() => answers.has(verb.id) || fatal !== undefined);
       const answer = answers.get(verb.id);
-      if (!answer) throw ApplicationFailure.nonRetryable('this workflow has failed; see its failure', 'WorkflowFailed');
+      if (!answer) throw ApplicationFailure.nonRetryable("this workflow has failed; see its failure", "WorkflowFailed");
       return answer;
     },
     {
       validator: (verb) => {
-        if (!state) throw ApplicationFailure.nonRetryable('still starting; try again in a moment', VERB_REFUSED);
+        if (!state) throw ApplicationFailure.nonRetryable("still starting; try again in a moment", VERB_REFUSED);
         if (state.answers.some((given) => given.id === verb.id)) return;
         const refusal = refusalOf(state, verb);
         if (!refusal) return;
@@ -70,14 +70,14 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       },
     },
   );
-  setHandler(reportSignal, (report) => void facts.push({ type: 'reported', at: now(), report }));
-  setHandler(controlSignal, (control) => void facts.push({ type: 'controlled', at: now(), control }));
+  setHandler(reportSignal, (report) => void facts.push({ type: "reported", at: now(), report }));
+  setHandler(controlSignal, (control) => void facts.push({ type: "controlled", at: now(), control }));
   setHandler(childLostSignal, ({ workflowId: child, reason }) => {
     const task = Object.values(state?.tasks ?? {}).find((one) => one.definition.pipeline?.workflowId === child);
-    if (task) facts.push({ type: 'childLost', at: now(), task: task.definition.id, reason });
+    if (task) facts.push({ type: "childLost", at: now(), task: task.definition.id, reason });
   });
   outer.cancelRequested.catch(() =>
-    facts.push({ type: 'abandoned', at: now(), reason: 'its workflow was cancelled from outside' }),
+    facts.push({ type: "abandoned", at: now(), reason: "its workflow was cancelled from outside" }),
   );
 
   const calls = createCalls((event) => facts.push({ ...event, at: now() } as PipelineEvent));
@@ -114,47 +114,45 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
 
   const perform = (command: Command): void => {
     switch (command.do) {
-      case 'record':
+      case "record":
         outbox.push(command.event);
         return;
-      case 'answer':
+      case "answer":
         owed.push({ after: nextSequence + outbox.length - 1, id: command.id, answer: command.answer });
         return;
-      case 'call':
+      case "call":
         calls.start(command);
         return;
-      case 'cancelCall':
+      case "cancelCall":
         calls.cancel(command);
         return;
-      case 'initialise':
+      case "initialise":
         calls.track(lookAndCompile(input.orderId, command).then((event) => facts.push({ ...event, at: now() })));
         return;
-      case 'acquireLocks':
+      case "acquireLocks":
         calls.track(
           records
             .acquireLocks({ orderId: input.orderId })
             .then((locked) =>
               facts.push(
-                locked.ok
-                  ? { type: 'locked', at: now() }
-                  : { type: 'lockRefused', at: now(), detail: locked.detail },
+                locked.ok ? { type: "locked", at: now() } : { type: "lockRefused", at: now(), detail: locked.detail },
               ),
             ),
         );
         return;
-      case 'releaseLocks':
+      case "releaseLocks":
         calls.track(records.releaseLocks({ orderId: input.orderId }));
         return;
-      case 'startChild':
+      case "startChild":
         mail.startChild(command, state?.generation ?? 0);
         return;
-      case 'control':
+      case "control":
         mail.control(command);
         return;
-      case 'report':
+      case "report":
         mail.report(command);
         return;
-      case 'end':
+      case "end":
         return;
     }
   };
@@ -165,7 +163,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
     const step = decide(state, event);
     state = step.state;
     for (const command of step.commands) perform(command);
-    if (stateOf(state) !== before || event.type === 'opened') showState(input, stateOf(state));
+    if (stateOf(state) !== before || event.type === "opened") showState(input, stateOf(state));
     showDetails(input, state);
     void store();
   };
@@ -178,7 +176,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       nextSequence = stored.nextSequence;
       state = initialChild(workflowId, parent, generation, stored.tasks, paused);
     } else state = initialOrder(workflowId);
-    dispatch({ type: 'opened', at: now() });
+    dispatch({ type: "opened", at: now() });
   }
 
   const quiet = (): boolean =>
@@ -195,14 +193,14 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       () =>
         failed() ||
         facts.length > 0 ||
-        (verbs.length > 0 && (!state?.pending || state.stage === 'ENDED')) ||
-        (state?.stage === 'ENDED' ? quiet() && calls.idle() && allHandlersFinished() : mayContinue()),
+        (verbs.length > 0 && (!state?.pending || state.stage === "ENDED")) ||
+        (state?.stage === "ENDED" ? quiet() && calls.idle() && allHandlersFinished() : mayContinue()),
     );
     if (failed()) {
-      log.error('the pipeline cannot go on', { error: fatal ?? calls.failure() });
+      log.error("the pipeline cannot go on", { error: fatal ?? calls.failure() });
       throw ApplicationFailure.nonRetryable(
-        'the records of this order cannot be written; an administrator must look at the worker log and the database',
-        'RecordsInconsistent',
+        "the records of this order cannot be written; an administrator must look at the worker log and the database",
+        "RecordsInconsistent",
       );
     }
     const fact = facts.shift();
@@ -210,12 +208,12 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       dispatch(fact);
       continue;
     }
-    const verb = !state.pending || state.stage === 'ENDED' ? verbs.shift() : undefined;
+    const verb = !state.pending || state.stage === "ENDED" ? verbs.shift() : undefined;
     if (verb) {
-      dispatch({ type: 'verb', at: now(), verb });
+      dispatch({ type: "verb", at: now(), verb });
       continue;
     }
-    if (state.stage === 'ENDED') return { state: state.ended ?? 'ABANDONED' };
+    if (state.stage === "ENDED") return { state: state.ended ?? "ABANDONED" };
     if (mayContinue()) await continueAsNew<typeof runPipeline>({ ...input, carried: { state, facts, nextSequence } });
   }
 }

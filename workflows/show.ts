@@ -1,17 +1,17 @@
 /** What a person sees of a pipeline in Temporal's UI. */
-import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
-import { defineSearchAttributeKey, TypedSearchAttributes } from '@temporalio/common';
-import type { PipelineState } from '../domain/pipeline/model.ts';
-import type { PipelineStateName } from '../domain/pipeline/states.ts';
-import { reasonOf, records, stateOf } from '../domain/pipeline/view.ts';
-import type { PipelineInput } from './messages.ts';
+import { setCurrentDetails, upsertSearchAttributes } from "@temporalio/workflow";
+import { defineSearchAttributeKey, TypedSearchAttributes } from "@temporalio/common";
+import type { PipelineState } from "../domain/pipeline/model.ts";
+import type { PipelineStateName } from "../domain/pipeline/states.ts";
+import { reasonOf, records, stateOf } from "../domain/pipeline/view.ts";
+import type { PipelineInput } from "./messages.ts";
 
-const KIND = defineSearchAttributeKey('CellwrightKind', 'KEYWORD');
-const ORDER_ID = defineSearchAttributeKey('CellwrightOrderId', 'KEYWORD');
-const STATE = defineSearchAttributeKey('CellwrightState', 'KEYWORD');
-const WORKSPACE_GROUP = defineSearchAttributeKey('CellwrightWorkspaceGroup', 'KEYWORD');
-const APPS = defineSearchAttributeKey('CellwrightApps', 'KEYWORD_LIST');
-const CREATOR = defineSearchAttributeKey('CellwrightCreator', 'KEYWORD');
+const KIND = defineSearchAttributeKey("CellwrightKind", "KEYWORD");
+const ORDER_ID = defineSearchAttributeKey("CellwrightOrderId", "KEYWORD");
+const STATE = defineSearchAttributeKey("CellwrightState", "KEYWORD");
+const WORKSPACE_GROUP = defineSearchAttributeKey("CellwrightWorkspaceGroup", "KEYWORD");
+const APPS = defineSearchAttributeKey("CellwrightApps", "KEYWORD_LIST");
+const CREATOR = defineSearchAttributeKey("CellwrightCreator", "KEYWORD");
 
 /** Values of search attributes end at 2 KB: as many names as fit. */
 function fitting(names: readonly string[]): string[] {
@@ -20,7 +20,7 @@ function fitting(names: readonly string[]): string[] {
 }
 
 export function searchAttributes(
-  input: Pick<PipelineInput, 'kind' | 'orderId' | 'workspaceGroup' | 'subjects' | 'creator'>,
+  input: Pick<PipelineInput, "kind" | "orderId" | "workspaceGroup" | "subjects" | "creator">,
   state: PipelineStateName,
 ): TypedSearchAttributes {
   return new TypedSearchAttributes([
@@ -41,20 +41,21 @@ export function showState(_input: PipelineInput, state: PipelineStateName): void
 export function showDetails(input: PipelineInput, state: PipelineState): void {
   const reason = reasonOf(state);
   const rows = records(state).map(
-    (task) => `| ${task.definition.title} | ${task.state} | ${cell(task.reason ?? task.definition.run?.summary ?? '')} |`,
+    (task) =>
+      `| ${task.definition.title} | ${task.state} | ${cell(task.reason ?? task.definition.run?.summary ?? "")} |`,
   );
   setCurrentDetails(
     [
-      `**${input.child?.subject ?? input.title}** is **${stateOf(state)}**${reason ? ` (${reason})` : ''}`,
-      '',
-      '| Step | State | |',
-      '|---|---|---|',
+      `**${input.child?.subject ?? input.title}** is **${stateOf(state)}**${reason ? ` (${reason})` : ""}`,
+      "",
+      "| Step | State | |",
+      "|---|---|---|",
       ...rows.slice(0, 200),
       ...(rows.length > 200 ? [`… and ${rows.length - 200} more`] : []),
-    ].join('\n'),
+    ].join("\n"),
   );
 }
 
 function cell(text: string): string {
-  return text.replaceAll('|', '\\|').replaceAll('\n', ' ').slice(0, 300);
+  return text.replaceAll("|", "\\|").replaceAll("\n", " ").slice(0, 300);
 }

@@ -1,6 +1,6 @@
 /** The workflow types, named as people speak of them; all are one implementation. */
-import { runPipeline } from './order.ts';
-import type { PipelineInput, PipelineResult } from './messages.ts';
+import { runPipeline } from "./order.ts";
+import type { PipelineInput, PipelineResult } from "./messages.ts";
 
 /** A release order. */
 export async function releaseOrder(input: PipelineInput): Promise<PipelineResult> {
@@ -12,4 +12,4 @@ export async function appRelease(input: PipelineInput): Promise<PipelineResult> 
   return runPipeline(input);
 }
 
-export { abandonPipelines } from './abandon.ts';
+export { abandonPipelines } from "./abandon.ts";

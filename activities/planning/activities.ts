@@ -1,13 +1,20 @@
 /** Activities that make the plan of an order, whatever its kind. */
-import { createHash } from 'node:crypto';
-import type { Database } from '../../db/client.ts';
-import { findOrder, storePlan } from '../../db/repositories/orders.ts';
-import type { Order } from '../../db/repositories/orders.ts';
-import { CellwrightFailure } from '../../domain/failures.ts';
-import type { Invocation, Pipeline, TaskDefinition } from '../../domain/pipeline/task.ts';
-import { guarded } from '../activity.ts';
+import { createHash } from "node:crypto";
+import type { Database } from "../../db/client.ts";
+import { findOrder, storePlan } from "../../db/repositories/orders.ts";
+import type { Order } from "../../db/repositories/orders.ts";
+import { CellwrightFailure } from "../../domain/failures.ts";
+import type { Invocation, Pipeline, TaskDefinition } from "../../domain/pipeline/task.ts";
+import { guarded } from "../activity.ts";
 
-export type PlannedPodRow = { task: string; service: string; group: string; cell: string; cluster: string; pod: string };
+export type PlannedPodRow = {
+  task: string;
+  service: string;
+  group: string;
+  cell: string;
+  cluster: string;
+  pod: string;
+};
 
 export type CompiledPlan =
   | { ok: true; pipelines: Pipeline[]; pods: PlannedPodRow[]; essence: unknown }
@@ -35,9 +42,9 @@ export type PlanningActivities = ReturnType<typeof createPlanningActivities>;
 export function createPlanningActivities(db: Database, planners: readonly Planner[]) {
   const load = async (orderId: string): Promise<{ order: Order; planner: Planner }> => {
     const order = await findOrder(db, orderId);
-    if (!order) throw new CellwrightFailure('NotFound', `there is no order ${orderId}`);
+    if (!order) throw new CellwrightFailure("NotFound", `there is no order ${orderId}`);
     const planner = planners.find((one) => one.kind === order.kind);
-    if (!planner) throw new CellwrightFailure('Invalid', `this worker cannot plan orders of kind ${order.kind}`);
+    if (!planner) throw new CellwrightFailure("Invalid", `this worker cannot plan orders of kind ${order.kind}`);
     return { order, planner };
   };
   return guarded({
@@ -49,8 +56,8 @@ export function createPlanningActivities(db: Database, planners: readonly Planne
     async compileOrder(input: { orderId: string; generation: number; unless?: string }): Promise<CompileResult> {
       const { order, planner } = await load(input.orderId);
       const plan = await planner.compile(order, input.generation);
-      if (!plan.ok) return { ok: false, reason: plan.faults.join('\n') };
-      const digest = createHash('sha256').update(JSON.stringify(plan.essence)).digest('hex').slice(0, 16);
+      if (!plan.ok) return { ok: false, reason: plan.faults.join("\n") };
+      const digest = createHash("sha256").update(JSON.stringify(plan.essence)).digest("hex").slice(0, 16);
       if (digest === input.unless) return { ok: true, digest, same: true };
       await db.transaction((tx) => storePlan(tx, order.id, input.generation, plan.pipelines, plan.pods));
       return { ok: true, digest, tasks: plan.pipelines[0]?.tasks ?? [] };

@@ -1,14 +1,14 @@
 /** Activities for pipelines whose workflow was ended from outside: end what still runs, find what must be made safe, say so. */
-import { WorkflowNotFoundError } from '@temporalio/client';
-import type { Client } from '@temporalio/client';
-import type { Database } from '../../db/client.ts';
-import { appendEvents, nextSequence } from '../../db/repositories/order-events.ts';
-import { findOrder, locksOf, readPipelines, readTasks } from '../../db/repositories/orders.ts';
-import { CellwrightFailure } from '../../domain/failures.ts';
-import type { RecordedEvent } from '../../domain/pipeline/model.ts';
-import { isEnded, isTaskOver } from '../../domain/pipeline/states.ts';
-import type { Invocation } from '../../domain/pipeline/task.ts';
-import { alive, guarded } from '../activity.ts';
+import { WorkflowNotFoundError } from "@temporalio/client";
+import type { Client } from "@temporalio/client";
+import type { Database } from "../../db/client.ts";
+import { appendEvents, nextSequence } from "../../db/repositories/order-events.ts";
+import { findOrder, locksOf, readPipelines, readTasks } from "../../db/repositories/orders.ts";
+import { CellwrightFailure } from "../../domain/failures.ts";
+import type { RecordedEvent } from "../../domain/pipeline/model.ts";
+import { isEnded, isTaskOver } from "../../domain/pipeline/states.ts";
+import type { Invocation } from "../../domain/pipeline/task.ts";
+import { alive, guarded } from "../activity.ts";
 
 export type AbandonActivities = ReturnType<typeof createAbandonActivities>;
 
@@ -22,7 +22,7 @@ export function createAbandonActivities(db: Database, client: Client) {
   const isOpen = async (workflowId: string): Promise<boolean> => {
     try {
       const { status } = await client.workflow.getHandle(workflowId).describe();
-      return status.name === 'RUNNING' || status.name === 'CONTINUED_AS_NEW';
+      return status.name === "RUNNING" || status.name === "CONTINUED_AS_NEW";
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return false;
       throw error;
@@ -49,7 +49,7 @@ export function createAbandonActivities(db: Database, client: Client) {
         }
         for (const id of left) {
           await ignoringGone(() =>
-            client.workflow.getHandle(id).terminate('its order was abandoned, and it did not end by itself in time'),
+            client.workflow.getHandle(id).terminate("its order was abandoned, and it did not end by itself in time"),
           );
         }
         return left;
@@ -69,7 +69,7 @@ export function createAbandonActivities(db: Database, client: Client) {
     recordAbandoned: (input: Lost & { reason: string; at: number }): Promise<void> =>
       db.transaction(async (tx) => {
         const order = await findOrder(tx, input.orderId);
-        if (!order) throw new CellwrightFailure('NotFound', `there is no order ${input.orderId}`);
+        if (!order) throw new CellwrightFailure("NotFound", `there is no order ${input.orderId}`);
         const whole = order.workflowId === input.workflowId;
         const rows = (await readPipelines(tx, input.orderId))
           .filter((row) => (whole || row.workflowId === input.workflowId) && !isEnded(row.state))
@@ -81,19 +81,19 @@ export function createAbandonActivities(db: Database, client: Client) {
           const events: RecordedEvent[] = tasks
             .filter((task) => task.stream === row.workflowId && !isTaskOver(task.state))
             .map((task) => ({
-              type: 'taskChanged',
+              type: "taskChanged",
               at: input.at,
               task: task.id,
-              state: 'CANCELLED',
+              state: "CANCELLED",
               attempt: task.attempt,
-              reason: 'abandoned',
+              reason: "abandoned",
             }));
           events.push({
-            type: 'pipelineChanged',
+            type: "pipelineChanged",
             at: input.at,
-            state: 'ABANDONED',
+            state: "ABANDONED",
             reason: input.reason,
-            allowed: row.subject === null && locked.length > 0 ? ['release-locks'] : [],
+            allowed: row.subject === null && locked.length > 0 ? ["release-locks"] : [],
             committed: row.committed,
           });
           await appendEvents(tx, {
@@ -109,11 +109,11 @@ export function createAbandonActivities(db: Database, client: Client) {
 
   async function unfinished(lost: Lost) {
     const order = await findOrder(db, lost.orderId);
-    if (!order) throw new CellwrightFailure('NotFound', `there is no order ${lost.orderId}`);
+    if (!order) throw new CellwrightFailure("NotFound", `there is no order ${lost.orderId}`);
     const tasks = await readTasks(db, lost.orderId, order.generation);
     const whole = order.workflowId === lost.workflowId;
     // Confirmed or not: a group that has started and whose app has not come to its end is frozen as it is.
-    return tasks.filter((task) => (whole || task.stream === lost.workflowId) && task.state !== 'SUCCEEDED');
+    return tasks.filter((task) => (whole || task.stream === lost.workflowId) && task.state !== "SUCCEEDED");
   }
 }
 

@@ -1,11 +1,11 @@
 /** Activities on the records of orders. All are quick, idempotent, and safe to try for as long as the database is away. */
-import type { Database } from '../../db/client.ts';
-import { appendEvents, nextSequence } from '../../db/repositories/order-events.ts';
-import type { Append } from '../../db/repositories/order-events.ts';
-import { acquireLocks, findOrder, readPipelineTasks, releaseLocks } from '../../db/repositories/orders.ts';
-import { CellwrightFailure } from '../../domain/failures.ts';
-import type { TaskDefinition } from '../../domain/pipeline/task.ts';
-import { guarded } from '../activity.ts';
+import type { Database } from "../../db/client.ts";
+import { appendEvents, nextSequence } from "../../db/repositories/order-events.ts";
+import type { Append } from "../../db/repositories/order-events.ts";
+import { acquireLocks, findOrder, readPipelineTasks, releaseLocks } from "../../db/repositories/orders.ts";
+import { CellwrightFailure } from "../../domain/failures.ts";
+import type { TaskDefinition } from "../../domain/pipeline/task.ts";
+import { guarded } from "../activity.ts";
 
 export type RecordActivities = ReturnType<typeof createRecordActivities>;
 
@@ -25,7 +25,7 @@ export function createRecordActivities(db: Database, subjectsOf: (kind: string, 
       const rows = await readPipelineTasks(db, input.workflowId, input.generation);
       if (rows.length === 0) {
         throw new CellwrightFailure(
-          'RecordsInconsistent',
+          "RecordsInconsistent",
           `plan ${input.generation} has no tasks for ${input.workflowId}`,
         );
       }
@@ -35,15 +35,15 @@ export function createRecordActivities(db: Database, subjectsOf: (kind: string, 
     /** All locks of the order or none; `detail` names who holds what is missing. */
     async acquireLocks(input: { orderId: string }): Promise<{ ok: true } | { ok: false; detail: string }> {
       const order = await findOrder(db, input.orderId);
-      if (!order) throw new CellwrightFailure('NotFound', `there is no order ${input.orderId}`);
-      let detail = '';
+      if (!order) throw new CellwrightFailure("NotFound", `there is no order ${input.orderId}`);
+      let detail = "";
       try {
         await db.transaction(async (tx) => {
           const others = await acquireLocks(tx, order.id, order.workspaceGroup, subjectsOf(order.kind, order.request));
           if (others.length === 0) return;
           detail = others
             .map((lock) => `${lock.service} is held by order ${lock.orderId} (${lock.title}, ${lock.state})`)
-            .join('; ');
+            .join("; ");
           throw new Refused();
         });
       } catch (error) {

@@ -110,7 +110,7 @@ function serverOf(kubeconfig: string): string {
   const field = "/kubeconfig";
   const lines = new LineCounter();
   // The library's own messages quote the text, which is secret: only the place is told.
-  const document = parseDocument(kubeconfig, { prettyErrors: false, logLevel: "silent", lineCounter: lines });
+  const document = parseDocument(kubeconfig, { prettyErrors: false, logLevel: "error", lineCounter: lines });
   const [error] = document.errors;
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);

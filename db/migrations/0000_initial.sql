@@ -110,6 +110,97 @@ CREATE TABLE "workspaces" (
 	CONSTRAINT "workspaces_workspace_group_name_pk" PRIMARY KEY("workspace_group","name")
 );
 --> statement-breakpoint
+CREATE TABLE "locks" (
+	"workspace_group" text NOT NULL,
+	"service" text NOT NULL,
+	"order_id" text NOT NULL,
+	"taken_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "locks_workspace_group_service_pk" PRIMARY KEY("workspace_group","service")
+);
+--> statement-breakpoint
+CREATE TABLE "order_events" (
+	"order_id" text NOT NULL,
+	"position" integer NOT NULL,
+	"stream" text NOT NULL,
+	"sequence" integer NOT NULL,
+	"event" jsonb NOT NULL,
+	"stored_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "order_events_order_id_position_pk" PRIMARY KEY("order_id","position")
+);
+--> statement-breakpoint
+CREATE TABLE "orders" (
+	"id" text PRIMARY KEY NOT NULL,
+	"kind" text NOT NULL,
+	"workflow_id" text NOT NULL,
+	"workspace_group" text NOT NULL,
+	"title" text NOT NULL,
+	"request" jsonb NOT NULL,
+	"creator" text NOT NULL,
+	"state" text DEFAULT 'INITIALIZING' NOT NULL,
+	"reason" text,
+	"allowed_actions" jsonb DEFAULT '[]'::jsonb NOT NULL,
+	"generation" integer DEFAULT 0 NOT NULL,
+	"digest" text,
+	"position" integer DEFAULT 0 NOT NULL,
+	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"ended_at" timestamp with time zone,
+	CONSTRAINT "orders_workflow_id_unique" UNIQUE("workflow_id")
+);
+--> statement-breakpoint
+CREATE TABLE "pipelines" (
+	"workflow_id" text PRIMARY KEY NOT NULL,
+	"order_id" text NOT NULL,
+	"subject" text,
+	"state" text NOT NULL,
+	"reason" text,
+	"committed" boolean DEFAULT false NOT NULL,
+	"events" integer DEFAULT 0 NOT NULL,
+	"updated_at" timestamp with time zone DEFAULT now() NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "snapshots" (
+	"order_id" text NOT NULL,
+	"generation" integer NOT NULL,
+	"source" text NOT NULL,
+	"observation" jsonb NOT NULL,
+	"taken_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "snapshots_order_id_generation_source_pk" PRIMARY KEY("order_id","generation","source")
+);
+--> statement-breakpoint
+CREATE TABLE "task_pods" (
+	"order_id" text NOT NULL,
+	"task_id" text NOT NULL,
+	"pod" text NOT NULL,
+	"service" text NOT NULL,
+	"group_id" text NOT NULL,
+	"cell" text NOT NULL,
+	"cluster" text NOT NULL,
+	"place" integer NOT NULL,
+	"state" text DEFAULT 'NOT_UPDATED' NOT NULL,
+	"reason" text,
+	"epoch" bigint DEFAULT 0 NOT NULL,
+	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "task_pods_order_id_task_id_pod_pk" PRIMARY KEY("order_id","task_id","pod")
+);
+--> statement-breakpoint
+CREATE TABLE "tasks" (
+	"order_id" text NOT NULL,
+	"id" text NOT NULL,
+	"generation" integer NOT NULL,
+	"stream" text NOT NULL,
+	"subject" text,
+	"kind" text NOT NULL,
+	"group_id" text,
+	"place" integer NOT NULL,
+	"definition" jsonb NOT NULL,
+	"state" text DEFAULT 'WAITING' NOT NULL,
+	"attempt" integer DEFAULT 0 NOT NULL,
+	"reason" text,
+	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "tasks_order_id_id_pk" PRIMARY KEY("order_id","id")
+);
+--> statement-breakpoint
 ALTER TABLE "app_services" ADD CONSTRAINT "app_services_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "app_services" ADD CONSTRAINT "app_services_workspace_group_application_applications_workspace_group_name_fk" FOREIGN KEY ("workspace_group","application") REFERENCES "public"."applications"("workspace_group","name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "applications" ADD CONSTRAINT "applications_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
@@ -120,9 +211,23 @@ ALTER TABLE "revision_cells" ADD CONSTRAINT "revision_cells_revision_fk" FOREIGN
 ALTER TABLE "revision_cells" ADD CONSTRAINT "revision_cells_cell_fk" FOREIGN KEY ("workspace_group","cell") REFERENCES "public"."cells"("workspace_group","name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "revisions" ADD CONSTRAINT "revisions_workspace_group_service_app_services_workspace_group_name_fk" FOREIGN KEY ("workspace_group","service") REFERENCES "public"."app_services"("workspace_group","name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "workspaces" ADD CONSTRAINT "workspaces_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "locks" ADD CONSTRAINT "locks_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "order_events" ADD CONSTRAINT "order_events_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "orders" ADD CONSTRAINT "orders_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "pipelines" ADD CONSTRAINT "pipelines_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "snapshots" ADD CONSTRAINT "snapshots_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "task_pods" ADD CONSTRAINT "task_pods_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "tasks" ADD CONSTRAINT "tasks_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "audit_records_by_resource" ON "audit_records" USING btree ("resource","id");--> statement-breakpoint
 CREATE INDEX "audit_records_by_actor" ON "audit_records" USING btree ("actor","id");--> statement-breakpoint
 CREATE INDEX "app_services_by_application" ON "app_services" USING btree ("workspace_group","application");--> statement-breakpoint
 CREATE INDEX "cells_by_cluster" ON "cells" USING btree ("cluster");--> statement-breakpoint
 CREATE INDEX "cells_by_workspace" ON "cells" USING btree ("workspace_group","workspace");--> statement-breakpoint
-CREATE INDEX "revision_cells_by_cell" ON "revision_cells" USING btree ("workspace_group","cell");
+CREATE INDEX "revision_cells_by_cell" ON "revision_cells" USING btree ("workspace_group","cell");--> statement-breakpoint
+CREATE INDEX "locks_of_order" ON "locks" USING btree ("order_id");--> statement-breakpoint
+CREATE UNIQUE INDEX "order_events_stream" ON "order_events" USING btree ("stream","sequence");--> statement-breakpoint
+CREATE INDEX "orders_newest" ON "orders" USING btree ("created_at","id");--> statement-breakpoint
+CREATE INDEX "orders_open" ON "orders" USING btree ("state") WHERE "orders"."ended_at" is null;--> statement-breakpoint
+CREATE INDEX "pipelines_of_order" ON "pipelines" USING btree ("order_id");--> statement-breakpoint
+CREATE INDEX "pipelines_by_subject" ON "pipelines" USING btree ("subject","state");--> statement-breakpoint
+CREATE INDEX "tasks_of_stream" ON "tasks" USING btree ("stream","generation");

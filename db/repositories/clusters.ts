@@ -122,3 +122,18 @@ export async function readKubeconfig(tx: Tx, key: EncryptionKey, name: string): 
 async function findLocked(tx: Tx, name: string): Promise<Row | undefined> {
   return (await tx.select(shown).from(clusters).where(eq(clusters.name, name)).for("update"))[0];
 }
+
+/** A cluster as its workers know it; `fingerprint` changes with the kubeconfig. */
+export interface Registration {
+  readonly name: string;
+  readonly server: string;
+  readonly fingerprint: string;
+}
+
+/** Every registered cluster. */
+export async function readRegistrations(tx: Tx): Promise<Registration[]> {
+  return tx
+    .select({ name: clusters.name, server: clusters.server, fingerprint: clusters.fingerprint })
+    .from(clusters)
+    .orderBy(asc(clusters.name));
+}

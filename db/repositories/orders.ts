@@ -2,8 +2,10 @@
 import { and, asc, desc, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
 import type { PipelineStateName, PodState } from "../../domain/pipeline/states.ts";
 import type { Pipeline } from "../../domain/pipeline/task.ts";
+import type { Actor } from "../../domain/pipeline/model.ts";
 import type { Tx } from "../client.ts";
 import { locks, orders, pipelines, snapshots, taskPods, tasks } from "../schema/index.ts";
+import { appendEvents, nextSequence } from "./order-events.ts";
 
 export type Order = typeof orders.$inferSelect;
 export type Task = typeof tasks.$inferSelect;
@@ -245,4 +247,21 @@ export async function lastSucceeded(
     .orderBy(desc(pipelines.updatedAt))
     .limit(1);
   return row?.order;
+}
+
+/** Frees the locks of an abandoned order, and says in its events who wanted it and why. Runs in the caller's transaction. */
+export async function freeLocks(
+  tx: Tx,
+  order: Pick<Order, "id" | "workflowId">,
+  said: { at: number; actor: Actor; reason: string },
+): Promise<string[]> {
+  const services = await releaseLocks(tx, order.id);
+  await appendEvents(tx, {
+    orderId: order.id,
+    stream: order.workflowId,
+    first: await nextSequence(tx, order.workflowId),
+    events: [{ type: "acted", verb: "release-locks", outcome: "accepted", ...said }],
+  });
+  await tx.update(orders).set({ allowedActions: [] }).where(eq(orders.id, order.id));
+  return services;
 }

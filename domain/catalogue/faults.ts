@@ -33,7 +33,8 @@ export function schemaFaults(schema: TSchema, value: unknown): Fault[] {
     compiled.set(schema, validator);
   }
   const faults = validator.Check(value) ? [] : validator.Errors(value).flatMap((error) => explain(schema, error));
-  return distinct([...faults, ...textFaults(value, "")]);
+  const already = new Set(faults.map((fault) => fault.field));
+  return distinct([...faults, ...textFaults(value, "").filter((fault) => !already.has(fault.field))]);
 }
 
 function explain(schema: TSchema, error: TLocalizedValidationError): Fault[] {

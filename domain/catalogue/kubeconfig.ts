@@ -55,7 +55,7 @@ export function checkKubeconfig(parsed: unknown): KubeconfigCheck {
   if (cluster === undefined) faults.push(`${context.path}.cluster names no entry of clusters`);
   const user = users.get(String(context.fields.user));
   if (user === undefined) faults.push(`${context.path}.user names no entry of users`);
-  else if (!hasCredentials(user.fields)) {
+  else if (!hasCredentials(user.fields) && !hasRefusedFields(user.fields)) {
     faults.push(
       `${user.path} has no credentials; give "token", or "client-certificate-data" and "client-key-data", ` +
         'or "username" and "password"',
@@ -138,6 +138,11 @@ function holdsPem(base64: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether something else than missing credentials is to be repaired first, such as `exec`, which stood for them. */
+function hasRefusedFields(user: Fields): boolean {
+  return Object.keys(user).some((key) => !TAKEN.user.has(key));
 }
 
 function hasCredentials(user: Fields): boolean {

@@ -1,30 +1,31 @@
 /** Sets tasks going as soon as what they depend on is satisfied, and ends the pipeline when nothing is left to do. */
-import { move } from './draft.ts';
-import type { Draft } from './draft.ts';
-import type { PipelineState, TaskRecord } from './model.ts';
-import { isSatisfied, isTaskOver } from './states.ts';
-import type { EndedState } from './states.ts';
-import { records } from './view.ts';
+import { move } from "./draft.ts";
+import type { Draft } from "./draft.ts";
+import type { PipelineState, TaskRecord } from "./model.ts";
+import { isSatisfied, isTaskOver } from "./states.ts";
+import type { EndedState } from "./states.ts";
+import { records } from "./view.ts";
 
 export function advance(draft: Draft): void {
-  if (draft.state.stage !== 'RUNNING') return;
+  if (draft.state.stage !== "RUNNING") return;
   // One pass may satisfy what another task waits for, so until nothing moves any more.
-  for (let moved = true; moved; ) {
+  for (let moved = true; moved;) {
     moved = false;
     for (const task of records(draft.state)) moved = step(draft, task) || moved;
   }
   if (records(draft.state).every((task) => isTaskOver(task.state))) {
-    const cancelled = records(draft.state).length > 0 && records(draft.state).every((task) => task.state === 'CANCELLED');
-    end(draft, cancelled ? 'CANCELLED' : 'SUCCEEDED');
+    const cancelled =
+      records(draft.state).length > 0 && records(draft.state).every((task) => task.state === "CANCELLED");
+    end(draft, cancelled ? "CANCELLED" : "SUCCEEDED");
   }
 }
 
 function step(draft: Draft, task: TaskRecord): boolean {
   const { definition } = task;
-  if (task.state !== 'WAITING' && !(definition.kind === 'gate' && task.state === 'BLOCKED')) return false;
+  if (task.state !== "WAITING" && !(definition.kind === "gate" && task.state === "BLOCKED")) return false;
   const needed = definition.dependsOn.map((id) => draft.state.tasks[id]).filter((one) => one !== undefined);
   const ready = needed.every((one) => isSatisfied(one.state));
-  if (definition.kind === 'gate' && !definition.run) return stepGate(draft, task, needed, ready);
+  if (definition.kind === "gate" && !definition.run) return stepGate(draft, task, needed, ready);
   if (!ready || draft.state.paused) return false;
   set(draft, task);
   return true;
@@ -33,17 +34,17 @@ function step(draft: Draft, task: TaskRecord): boolean {
 /** A gate without an operation stands for the success of what it depends on. */
 function stepGate(draft: Draft, task: TaskRecord, needed: TaskRecord[], ready: boolean): boolean {
   const before = task.state;
-  const obstacle = needed.find((one) => one.state === 'FAILED' || one.state === 'CANCELLED');
-  if (ready) move(draft, task, 'SUCCEEDED');
+  const obstacle = needed.find((one) => one.state === "FAILED" || one.state === "CANCELLED");
+  if (ready) move(draft, task, "SUCCEEDED");
   else if (obstacle) {
-    const remedy = obstacle.state === 'FAILED' ? 'retry it, or ' : '';
+    const remedy = obstacle.state === "FAILED" ? "retry it, or " : "";
     move(
       draft,
       task,
-      'BLOCKED',
+      "BLOCKED",
       `${obstacle.definition.title} is ${obstacle.state}: ${remedy}ignore this dependency with a reason, or cancel what needs it`,
     );
-  } else move(draft, task, 'WAITING');
+  } else move(draft, task, "WAITING");
   return task.state !== before;
 }
 
@@ -51,16 +52,16 @@ function stepGate(draft: Draft, task: TaskRecord, needed: TaskRecord[], ready: b
 export function set(draft: Draft, task: TaskRecord): void {
   const { definition } = task;
   switch (definition.kind) {
-    case 'confirm':
-      move(draft, task, 'AWAITING_CONFIRM');
+    case "confirm":
+      move(draft, task, "AWAITING_CONFIRM");
       return;
-    case 'pipeline': {
+    case "pipeline": {
       if (!definition.pipeline) throw new Error(`task ${definition.id} of kind pipeline names no pipeline`);
       task.attempt += 1;
-      task.child = { sequence: 0, state: 'RUNNING', committed: task.child?.committed ?? false, open: true };
-      move(draft, task, 'RUNNING');
+      task.child = { sequence: 0, state: "RUNNING", committed: task.child?.committed ?? false, open: true };
+      move(draft, task, "RUNNING");
       draft.commands.push({
-        do: 'startChild',
+        do: "startChild",
         task: definition.id,
         attempt: task.attempt,
         nested: definition.pipeline,
@@ -68,21 +69,27 @@ export function set(draft: Draft, task: TaskRecord): void {
       });
       return;
     }
-    case 'activity':
-    case 'gate': {
+    case "activity":
+    case "gate": {
       if (!definition.run) throw new Error(`task ${definition.id} of kind ${definition.kind} names no operation`);
       task.attempt += 1;
-      task.inFlight = 'run';
-      move(draft, task, 'RUNNING');
-      draft.commands.push({ do: 'call', task: definition.id, attempt: task.attempt, role: 'run', call: definition.run });
+      task.inFlight = "run";
+      move(draft, task, "RUNNING");
+      draft.commands.push({
+        do: "call",
+        task: definition.id,
+        attempt: task.attempt,
+        role: "run",
+        call: definition.run,
+      });
     }
   }
 }
 
 export function end(draft: Draft, as: EndedState): void {
-  draft.state.stage = 'ENDED';
+  draft.state.stage = "ENDED";
   draft.state.ended = as;
-  draft.commands.push({ do: 'end', state: as });
+  draft.commands.push({ do: "end", state: as });
 }
 
 export function openChildren(state: PipelineState): TaskRecord[] {

@@ -2,16 +2,16 @@
  * The pure heart of every order: `(state, event) → (state, commands)`. It knows tasks, verbs and children, but not what
  * an order is about, nor Temporal. Time comes in with the event.
  */
-import { advance, end } from './advance.ts';
-import { giveAnswers, initialise, move, record, report, show } from './draft.ts';
-import type { Draft } from './draft.ts';
-import type { Command, Control, PipelineEvent, PipelineState, Report, TaskRecord } from './model.ts';
-import { recordsOf } from './model.ts';
-import { isEnded } from './states.ts';
-import type { PipelineStateName, TaskState } from './states.ts';
-import { beginStopping, continueStopping, retryFailed, settle } from './stopping.ts';
-import { acknowledged, act, finishPending, refuse } from './verbs.ts';
-import { ALREADY_CHANGED, isCommitted } from './view.ts';
+import { advance, end } from "./advance.ts";
+import { giveAnswers, initialise, move, record, report, show } from "./draft.ts";
+import type { Draft } from "./draft.ts";
+import type { Command, Control, PipelineEvent, PipelineState, Report, TaskRecord } from "./model.ts";
+import { recordsOf } from "./model.ts";
+import { isEnded } from "./states.ts";
+import type { PipelineStateName, TaskState } from "./states.ts";
+import { beginStopping, continueStopping, retryFailed, settle } from "./stopping.ts";
+import { acknowledged, act, finishPending, refuse } from "./verbs.ts";
+import { ALREADY_CHANGED, isCommitted } from "./view.ts";
 
 export function decide(before: PipelineState, event: PipelineEvent): { state: PipelineState; commands: Command[] } {
   const draft: Draft = {
@@ -32,98 +32,98 @@ export function decide(before: PipelineState, event: PipelineEvent): { state: Pi
   show(draft);
   giveAnswers(draft);
   // The end comes last: everything before it must be recorded, reported and answered.
-  draft.commands.sort((a, b) => Number(a.do === 'end') - Number(b.do === 'end'));
+  draft.commands.sort((a, b) => Number(a.do === "end") - Number(b.do === "end"));
   return { state: draft.state, commands: draft.commands };
 }
 
 function apply(draft: Draft, event: PipelineEvent): void {
   const { state } = draft;
   switch (event.type) {
-    case 'opened':
-      if (state.stage === 'INITIALIZING') initialise(draft);
+    case "opened":
+      if (state.stage === "INITIALIZING") initialise(draft);
       return;
-    case 'verb':
+    case "verb":
       act(draft, event.verb);
       return;
-    case 'initialised':
+    case "initialised":
       initialised(draft, event);
       return;
-    case 'initialisationFailed':
+    case "initialisationFailed":
       initialisationFailed(draft, event.reason);
       return;
-    case 'locked':
-      if (state.stage !== 'STARTING' || !state.pending) return;
-      state.pending.phase = 'observing';
+    case "locked":
+      if (state.stage !== "STARTING" || !state.pending) return;
+      state.pending.phase = "observing";
       initialise(draft, state.digest);
       return;
-    case 'lockRefused':
-      if (state.stage !== 'STARTING') return;
-      state.stage = 'READY';
-      refuse(draft, { problem: 'locked', detail: event.detail });
+    case "lockRefused":
+      if (state.stage !== "STARTING") return;
+      state.stage = "READY";
+      refuse(draft, { problem: "locked", detail: event.detail });
       return;
-    case 'finished':
-    case 'stopped': {
+    case "finished":
+    case "stopped": {
       const task = state.tasks[event.task];
       // What an attempt that was given up has to say no longer counts.
       if (!task || task.attempt !== event.attempt || task.inFlight !== event.role) return;
       delete task.inFlight;
-      if (event.type === 'stopped') {
-        if (event.role === 'run') task.changed = true;
-        else settle(draft, task, event.role, 'it was interrupted');
+      if (event.type === "stopped") {
+        if (event.role === "run") task.changed = true;
+        else settle(draft, task, event.role, "it was interrupted");
         return;
       }
       finished(draft, task, event);
       return;
     }
-    case 'reported':
+    case "reported":
       reported(draft, event.report);
       return;
-    case 'controlled':
+    case "controlled":
       controlled(draft, event.control);
       return;
-    case 'childLost': {
+    case "childLost": {
       const task = state.tasks[event.task];
       if (!task?.child?.open) return;
       task.child.open = false;
-      move(draft, task, 'FAILED', event.reason);
+      move(draft, task, "FAILED", event.reason);
       acknowledged(draft, task, undefined);
       return;
     }
-    case 'abandoned':
-      if (state.stage === 'ENDED') return;
-      if (state.stage === 'RUNNING' || state.stage === 'STOPPING') {
-        beginStopping(draft, 'ABANDONED', {
-          id: 'abandoned',
+    case "abandoned":
+      if (state.stage === "ENDED") return;
+      if (state.stage === "RUNNING" || state.stage === "STOPPING") {
+        beginStopping(draft, "ABANDONED", {
+          id: "abandoned",
           reason: event.reason,
-          actor: { subject: 'cellwright', role: 'system' },
+          actor: { subject: "cellwright", role: "system" },
         });
-      } else end(draft, 'ABANDONED');
+      } else end(draft, "ABANDONED");
   }
 }
 
-function initialised(draft: Draft, event: Extract<PipelineEvent, { type: 'initialised' }>): void {
+function initialised(draft: Draft, event: Extract<PipelineEvent, { type: "initialised" }>): void {
   const { state } = draft;
   if (event.generation !== state.compiled) return;
-  if (state.stage !== 'INITIALIZING' && state.stage !== 'STARTING') return;
-  if (state.stage === 'STARTING' && event.digest === state.digest) {
-    state.stage = 'RUNNING';
+  if (state.stage !== "INITIALIZING" && state.stage !== "STARTING") return;
+  if (state.stage === "STARTING" && event.digest === state.digest) {
+    state.stage = "RUNNING";
     delete state.reason;
     if (state.pending) draft.answers.push({ verb: state.pending.verb });
     delete state.pending;
     return;
   }
-  const starting = state.stage === 'STARTING';
+  const starting = state.stage === "STARTING";
   const old = state.digest;
   state.generation = event.generation;
   state.digest = event.digest;
   state.tasks = recordsOf(event.tasks);
-  state.stage = 'READY';
+  state.stage = "READY";
   delete state.reason;
-  record(draft, { type: 'planned', generation: event.generation, digest: event.digest });
+  record(draft, { type: "planned", generation: event.generation, digest: event.digest });
   if (starting) {
-    draft.commands.push({ do: 'releaseLocks' });
+    draft.commands.push({ do: "releaseLocks" });
     refuse(draft, {
-      problem: 'digest-mismatch',
+      problem: "digest-mismatch",
       detail: `The world has changed since the preview ${old}: the plan is now ${event.digest}. Nothing was started. Look at the new preview and start again with its digest.`,
     });
   } else if (state.pending) {
@@ -134,48 +134,48 @@ function initialised(draft: Draft, event: Extract<PipelineEvent, { type: 'initia
 
 function initialisationFailed(draft: Draft, reason: string): void {
   const { state } = draft;
-  if (state.stage === 'STARTING') {
-    state.stage = 'READY';
-    draft.commands.push({ do: 'releaseLocks' });
+  if (state.stage === "STARTING") {
+    state.stage = "READY";
+    draft.commands.push({ do: "releaseLocks" });
     refuse(draft, {
-      problem: 'initialisation-failed',
+      problem: "initialisation-failed",
       detail: `The second look at the world before the start failed, so nothing was started: ${reason}`,
     });
     return;
   }
-  if (state.stage !== 'INITIALIZING') return;
-  state.stage = 'INIT_FAILED';
+  if (state.stage !== "INITIALIZING") return;
+  state.stage = "INIT_FAILED";
   state.reason = reason;
   if (state.pending) draft.answers.push({ verb: state.pending.verb });
   delete state.pending;
 }
 
-function finished(draft: Draft, task: TaskRecord, event: Extract<PipelineEvent, { type: 'finished' }>): void {
+function finished(draft: Draft, task: TaskRecord, event: Extract<PipelineEvent, { type: "finished" }>): void {
   const { outcome, role } = event;
-  if (role !== 'run') {
-    settle(draft, task, role, outcome.outcome === 'failed' ? outcome.reason : undefined);
+  if (role !== "run") {
+    settle(draft, task, role, outcome.outcome === "failed" ? outcome.reason : undefined);
     return;
   }
   if (outcome.changed) task.changed = true;
-  if (draft.state.stage === 'STOPPING') {
+  if (draft.state.stage === "STOPPING") {
     // It came to its end before it heard that it should stop. What it did is still to be taken back or made safe.
-    if (outcome.outcome === 'done') move(draft, task, 'SUCCEEDED', outcome.summary);
-    else move(draft, task, 'RUNNING', outcome.reason);
+    if (outcome.outcome === "done") move(draft, task, "SUCCEEDED", outcome.summary);
+    else move(draft, task, "RUNNING", outcome.reason);
     return;
   }
-  if (outcome.outcome === 'done') move(draft, task, 'SUCCEEDED', outcome.summary);
-  else move(draft, task, 'FAILED', outcome.reason);
+  if (outcome.outcome === "done") move(draft, task, "SUCCEEDED", outcome.summary);
+  else move(draft, task, "FAILED", outcome.reason);
 }
 
 /** How a child's state shows on the task that stands for it. */
 const SHOWN: Partial<Record<PipelineStateName, TaskState>> = {
-  SUCCEEDED: 'SUCCEEDED',
-  CANCELLED: 'CANCELLED',
-  TERMINATED: 'CANCELLED',
-  ABANDONED: 'FAILED',
-  FAILED: 'FAILED',
-  AWAITING_CONFIRM: 'AWAITING_CONFIRM',
-  BLOCKED: 'BLOCKED',
+  SUCCEEDED: "SUCCEEDED",
+  CANCELLED: "CANCELLED",
+  TERMINATED: "CANCELLED",
+  ABANDONED: "FAILED",
+  FAILED: "FAILED",
+  AWAITING_CONFIRM: "AWAITING_CONFIRM",
+  BLOCKED: "BLOCKED",
 };
 
 function reported(draft: Draft, said: Report): void {
@@ -188,7 +188,7 @@ function reported(draft: Draft, said: Report): void {
       committed: said.committed,
       open: task.child.open && !isEnded(said.state),
     };
-    move(draft, task, SHOWN[said.state] ?? 'RUNNING', said.reason);
+    move(draft, task, SHOWN[said.state] ?? "RUNNING", said.reason);
   }
   if (said.acknowledges && said.acknowledges.id === draft.state.pending?.verb.id) {
     acknowledged(draft, task, said.acknowledges.refused);
@@ -199,37 +199,45 @@ function reported(draft: Draft, said: Report): void {
 function controlled(draft: Draft, asked: Control): void {
   const { state } = draft;
   switch (asked.action) {
-    case 'hold':
+    case "hold":
       state.paused = true;
       if (asked.reason !== undefined) state.reason = asked.reason;
       report(draft, { id: asked.id });
       return;
-    case 'release':
+    case "release":
       state.paused = false;
       delete state.reason;
       report(draft, { id: asked.id });
       return;
-    case 'retry':
+    case "retry":
       retryFailed(draft);
       report(draft, { id: asked.id });
       return;
-    case 'cancel':
+    case "cancel":
       if (isCommitted(state)) {
         report(draft, { id: asked.id, refused: ALREADY_CHANGED });
         return;
       }
       state.owed = asked.id;
-      beginStopping(draft, 'CANCELLED', { id: asked.id, reason: asked.reason ?? 'being cancelled', actor: asked.actor });
+      beginStopping(draft, "CANCELLED", {
+        id: asked.id,
+        reason: asked.reason ?? "being cancelled",
+        actor: asked.actor,
+      });
       return;
-    case 'terminate':
+    case "terminate":
       state.owed = asked.id;
-      beginStopping(draft, 'TERMINATED', { id: asked.id, reason: asked.reason ?? 'being terminated', actor: asked.actor });
+      beginStopping(draft, "TERMINATED", {
+        id: asked.id,
+        reason: asked.reason ?? "being terminated",
+        actor: asked.actor,
+      });
   }
 }
 
 /** A child that was told to end owes the answer until it has ended. */
 function acknowledgeEnd(draft: Draft): void {
-  if (draft.state.stage !== 'ENDED' || !draft.state.owed) return;
+  if (draft.state.stage !== "ENDED" || !draft.state.owed) return;
   report(draft, { id: draft.state.owed });
   delete draft.state.owed;
 }

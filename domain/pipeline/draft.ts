@@ -1,7 +1,7 @@
 /** The working copy of one decision: the state that it changes and the commands that it gives. */
-import type { Command, Control, PipelineState, RecordedEvent, Refusal, Report, TaskRecord, Verb } from './model.ts';
-import { allowedOrderVerbs, isCommitted, reasonOf, stateOf } from './view.ts';
-import type { TaskState } from './states.ts';
+import type { Command, Control, PipelineState, RecordedEvent, Refusal, Report, TaskRecord, Verb } from "./model.ts";
+import { allowedOrderVerbs, isCommitted, reasonOf, stateOf } from "./view.ts";
+import type { TaskState } from "./states.ts";
 
 /** How many answers are kept for repeated verbs. */
 const ANSWERS_KEPT = 100;
@@ -14,17 +14,17 @@ export type Draft = {
   answers: { verb: Verb; refusal?: Refusal }[];
 };
 
-type Unstamped<E> = E extends { at: number } ? Omit<E, 'at'> : never;
+type Unstamped<E> = E extends { at: number } ? Omit<E, "at"> : never;
 
 export function record(draft: Draft, event: Unstamped<RecordedEvent>): void {
-  draft.commands.push({ do: 'record', event: { ...event, at: draft.at } as RecordedEvent });
+  draft.commands.push({ do: "record", event: { ...event, at: draft.at } as RecordedEvent });
 }
 
 /** Asks for a look at the world and a plan made of it. */
 export function initialise(draft: Draft, unless?: string): void {
   draft.state.compiled += 1;
   draft.commands.push({
-    do: 'initialise',
+    do: "initialise",
     generation: draft.state.compiled,
     ...(unless !== undefined && { unless }),
   });
@@ -37,7 +37,7 @@ export function move(draft: Draft, task: TaskRecord, to: TaskState, reason?: str
   if (reason === undefined) delete task.reason;
   else task.reason = reason;
   record(draft, {
-    type: 'taskChanged',
+    type: "taskChanged",
     task: task.definition.id,
     state: to,
     attempt: task.attempt,
@@ -46,12 +46,12 @@ export function move(draft: Draft, task: TaskRecord, to: TaskState, reason?: str
 }
 
 /** Tells the pipeline above how things stand, and acknowledges what it asked for. */
-export function report(draft: Draft, acknowledges?: NonNullable<Report['acknowledges']>): void {
+export function report(draft: Draft, acknowledges?: NonNullable<Report["acknowledges"]>): void {
   const { parent } = draft.state;
   if (!parent) return;
   const reason = reasonOf(draft.state);
   draft.commands.push({
-    do: 'report',
+    do: "report",
     workflowId: parent.workflowId,
     report: {
       task: parent.task,
@@ -68,7 +68,7 @@ export function report(draft: Draft, acknowledges?: NonNullable<Report['acknowle
 export function control(draft: Draft, tasks: TaskRecord[], message: Control): void {
   for (const task of tasks) {
     const workflowId = task.definition.pipeline?.workflowId;
-    if (workflowId) draft.commands.push({ do: 'control', task: task.definition.id, workflowId, control: message });
+    if (workflowId) draft.commands.push({ do: "control", task: task.definition.id, workflowId, control: message });
   }
 }
 
@@ -84,7 +84,7 @@ export function show(draft: Draft): void {
   };
   if (JSON.stringify(shown) === JSON.stringify(state.shown)) return;
   state.shown = shown;
-  record(draft, { type: 'pipelineChanged', ...shown });
+  record(draft, { type: "pipelineChanged", ...shown });
   report(draft);
 }
 
@@ -93,12 +93,12 @@ export function giveAnswers(draft: Draft): void {
   const { state } = draft;
   for (const { verb, refusal } of draft.answers) {
     record(draft, {
-      type: 'acted',
+      type: "acted",
       verb: verb.verb,
       ...(verb.task !== undefined && { task: verb.task }),
       actor: verb.actor,
       ...(verb.reason !== undefined && { reason: verb.reason }),
-      outcome: refusal ? refusal.problem : 'accepted',
+      outcome: refusal ? refusal.problem : "accepted",
     });
     const answer = {
       state: stateOf(state),
@@ -107,7 +107,7 @@ export function giveAnswers(draft: Draft): void {
       ...(refusal ? { ok: false as const, ...refusal } : { ok: true as const }),
     };
     state.answers = [...state.answers, { id: verb.id, fingerprint: fingerprintOf(verb), answer }].slice(-ANSWERS_KEPT);
-    draft.commands.push({ do: 'answer', id: verb.id, answer });
+    draft.commands.push({ do: "answer", id: verb.id, answer });
   }
 }
 

@@ -1,10 +1,10 @@
 /** The model of `decide`: state, events in, commands out. All of it is plain JSON, so that it survives continue-as-new. */
-import type { OperationOutcome } from './operation.ts';
-import type { EndedState, PipelineStateName, TaskState } from './states.ts';
-import type { Invocation, NestedPipeline, TaskDefinition } from './task.ts';
+import type { OperationOutcome } from "./operation.ts";
+import type { EndedState, PipelineStateName, TaskState } from "./states.ts";
+import type { Invocation, NestedPipeline, TaskDefinition } from "./task.ts";
 
 /** Why a task's activity is called: to do it, to take it back, to make it safe. */
-export type Role = 'run' | 'undo' | 'stop';
+export type Role = "run" | "undo" | "stop";
 
 export type TaskRecord = {
   definition: TaskDefinition;
@@ -27,13 +27,13 @@ export type TaskRecord = {
  * `stage` is what the pipeline is about; what people see (`PipelineStateName`) is derived from it and from the tasks.
  * STARTING: locks and the second snapshot are being taken. STOPPING: tasks are being taken back or made safe.
  */
-export type Stage = 'INITIALIZING' | 'INIT_FAILED' | 'READY' | 'STARTING' | 'RUNNING' | 'STOPPING' | 'ENDED';
+export type Stage = "INITIALIZING" | "INIT_FAILED" | "READY" | "STARTING" | "RUNNING" | "STOPPING" | "ENDED";
 
 export type Actor = { subject: string; role: string };
 
-export const ORDER_VERBS = ['initialise', 'start', 'pause', 'resume', 'cancel', 'retry', 'terminate'] as const;
+export const ORDER_VERBS = ["initialise", "start", "pause", "resume", "cancel", "retry", "terminate"] as const;
 export type OrderVerb = (typeof ORDER_VERBS)[number];
-export const TASK_VERBS = ['confirm', 'retry', 'ignore', 'cancel'] as const;
+export const TASK_VERBS = ["confirm", "retry", "ignore", "cancel"] as const;
 export type TaskVerb = (typeof TASK_VERBS)[number];
 
 /** What a person asks for. `id` makes it repeatable: the same id gets the first answer. */
@@ -44,17 +44,17 @@ export type Verb = {
 } & ({ verb: OrderVerb; task?: undefined; digest?: string } | { verb: TaskVerb; task: string });
 
 export type Problem =
-  | 'verb-not-allowed'
-  | 'unknown-task'
-  | 'stale-task'
-  | 'reason-required'
-  | 'digest-required'
-  | 'digest-mismatch'
-  | 'locked'
-  | 'initialisation-failed'
-  | 'already-changed'
-  | 'undo-failed'
-  | 'key-reused';
+  | "verb-not-allowed"
+  | "unknown-task"
+  | "stale-task"
+  | "reason-required"
+  | "digest-required"
+  | "digest-mismatch"
+  | "locked"
+  | "initialisation-failed"
+  | "already-changed"
+  | "undo-failed"
+  | "key-reused";
 
 export type Refusal = { problem: Problem; detail: string };
 
@@ -68,7 +68,7 @@ export type Answer = {
 export type Pending = {
   verb: Verb;
   /** `hold`: first half of a cancel, children stop starting work and say whether they have changed anything. */
-  phase: 'locking' | 'observing' | 'hold' | 'apply' | 'release';
+  phase: "locking" | "observing" | "hold" | "apply" | "release";
   /** Tasks whose child has not acknowledged yet. */
   waiting: string[];
   /** What children refused, by subject. */
@@ -76,7 +76,12 @@ export type Pending = {
 };
 
 /** From a pipeline to its child. `id` comes back in the acknowledgement. */
-export type Control = { id: string; action: 'hold' | 'release' | 'cancel' | 'terminate' | 'retry'; reason?: string; actor: Actor };
+export type Control = {
+  id: string;
+  action: "hold" | "release" | "cancel" | "terminate" | "retry";
+  reason?: string;
+  actor: Actor;
+};
 
 /** From a child to the pipeline above. Later sequence numbers win; acknowledgements always count. */
 export type Report = {
@@ -97,7 +102,7 @@ export type PipelineState = {
   stage: Stage;
   ended?: EndedState;
   /** How it will end once everything is settled, while STOPPING. */
-  ending?: 'CANCELLED' | 'TERMINATED' | 'ABANDONED';
+  ending?: "CANCELLED" | "TERMINATED" | "ABANDONED";
   /** The plan in force; 0 before the first. */
   generation: number;
   /** The last plan that was tried to make; never falls. */
@@ -118,50 +123,50 @@ export type PipelineState = {
 };
 
 export type PipelineEvent = { at: number } & (
-  | { type: 'opened' }
-  | { type: 'verb'; verb: Verb }
-  | ({ type: 'initialised' } & Planned)
-  | { type: 'initialisationFailed'; reason: string }
-  | { type: 'locked' }
-  | { type: 'lockRefused'; detail: string }
-  | { type: 'finished'; task: string; attempt: number; role: Role; outcome: OperationOutcome }
+  | { type: "opened" }
+  | { type: "verb"; verb: Verb }
+  | ({ type: "initialised" } & Planned)
+  | { type: "initialisationFailed"; reason: string }
+  | { type: "locked" }
+  | { type: "lockRefused"; detail: string }
+  | { type: "finished"; task: string; attempt: number; role: Role; outcome: OperationOutcome }
   /** The activity ended because we asked it to. */
-  | { type: 'stopped'; task: string; attempt: number; role: Role }
-  | { type: 'reported'; report: Report }
-  | { type: 'controlled'; control: Control }
+  | { type: "stopped"; task: string; attempt: number; role: Role }
+  | { type: "reported"; report: Report }
+  | { type: "controlled"; control: Control }
   /** A child is gone without having said that it ended (terminated from outside). */
-  | { type: 'childLost'; task: string; reason: string }
+  | { type: "childLost"; task: string; reason: string }
   /** Somebody outside wants this pipeline to end at once, with everything made safe. */
-  | { type: 'abandoned'; reason: string }
+  | { type: "abandoned"; reason: string }
 );
 
 /** What goes into `order_events` and from there into the projections. `at`: milliseconds since 1970. */
 export type RecordedEvent = { at: number } & (
-  | { type: 'planned'; generation: number; digest: string }
-  | { type: 'pipelineChanged'; state: PipelineStateName; reason?: string; allowed: string[]; committed: boolean }
-  | { type: 'taskChanged'; task: string; state: TaskState; attempt: number; reason?: string }
-  | { type: 'acted'; verb: string; task?: string; actor: Actor; reason?: string; outcome: 'accepted' | Problem }
+  | { type: "planned"; generation: number; digest: string }
+  | { type: "pipelineChanged"; state: PipelineStateName; reason?: string; allowed: string[]; committed: boolean }
+  | { type: "taskChanged"; task: string; state: TaskState; attempt: number; reason?: string }
+  | { type: "acted"; verb: string; task?: string; actor: Actor; reason?: string; outcome: "accepted" | Problem }
 );
 
 export type Command =
   /** Look at the world and compile generation `generation`; a plan of digest `unless` need not be stored again. */
-  | { do: 'initialise'; generation: number; unless?: string }
-  | { do: 'acquireLocks' }
-  | { do: 'releaseLocks' }
-  | { do: 'call'; task: string; attempt: number; role: Role; call: Invocation }
-  | { do: 'cancelCall'; task: string; attempt: number; role: Role }
-  | { do: 'startChild'; task: string; attempt: number; nested: NestedPipeline; paused: boolean }
-  | { do: 'control'; task: string; workflowId: string; control: Control }
-  | { do: 'report'; workflowId: string; report: Report }
-  | { do: 'record'; event: RecordedEvent }
+  | { do: "initialise"; generation: number; unless?: string }
+  | { do: "acquireLocks" }
+  | { do: "releaseLocks" }
+  | { do: "call"; task: string; attempt: number; role: Role; call: Invocation }
+  | { do: "cancelCall"; task: string; attempt: number; role: Role }
+  | { do: "startChild"; task: string; attempt: number; nested: NestedPipeline; paused: boolean }
+  | { do: "control"; task: string; workflowId: string; control: Control }
+  | { do: "report"; workflowId: string; report: Report }
+  | { do: "record"; event: RecordedEvent }
   /** To be given only after everything recorded so far has been stored: who asked can read what they caused. */
-  | { do: 'answer'; id: string; answer: Answer }
-  | { do: 'end'; state: EndedState };
+  | { do: "answer"; id: string; answer: Answer }
+  | { do: "end"; state: EndedState };
 
 export function initialOrder(workflowId: string): PipelineState {
   return {
     workflowId,
-    stage: 'INITIALIZING',
+    stage: "INITIALIZING",
     generation: 0,
     compiled: 0,
     paused: false,
@@ -181,7 +186,7 @@ export function initialChild(
   return {
     workflowId,
     parent,
-    stage: 'RUNNING',
+    stage: "RUNNING",
     generation,
     compiled: generation,
     paused,
@@ -193,6 +198,6 @@ export function initialChild(
 
 export function recordsOf(tasks: TaskDefinition[]): { [id: string]: TaskRecord } {
   return Object.fromEntries(
-    tasks.map((definition) => [definition.id, { definition, state: 'WAITING', attempt: 0 } satisfies TaskRecord]),
+    tasks.map((definition) => [definition.id, { definition, state: "WAITING", attempt: 0 } satisfies TaskRecord]),
   );
 }

@@ -3,21 +3,22 @@
  * file that exports an operation; compilers name it, `invoke` turns the name into a call with all its bounds, and the
  * workers carry it out. Nothing here knows what an order is about.
  */
-import { Value } from 'typebox/value';
-import type { TSchema } from 'typebox';
-import type { Bounds, Invocation, Json } from './task.ts';
+import { Value } from "typebox/value";
+import type { TSchema } from "typebox";
+import type { Bounds, Invocation, Json } from "./task.ts";
 
 /**
  * How long an operation takes, which decides its bounds:
- * `quick` one call of a store or an API; `wait` watches the world until it has changed; `script` foreign code;
+ * `look` reads while a person waits; `quick` one call of a store or an API; `wait` watches the world until it has changed; `script` foreign code;
  * `human` as long as people take.
  */
-export type LatencyClass = 'quick' | 'wait' | 'script' | 'human';
+export type LatencyClass = "look" | "quick" | "wait" | "script" | "human";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 export const LATENCY_BOUNDS: Record<LatencyClass, Bounds & { attempts: number }> = {
+  look: { attempt: 12_000, total: 25_000, heartbeat: 10_000, attempts: 2 },
   quick: { attempt: 30_000, total: 2 * MINUTE, attempts: 5 },
   wait: { attempt: 6 * HOUR, total: 24 * HOUR, heartbeat: 10_000, attempts: 0 },
   script: { attempt: HOUR, total: 2 * HOUR, heartbeat: 10_000, attempts: 1 },
@@ -53,10 +54,10 @@ function invocation(
   at: { queue: string; summary: string } & QueueWait,
 ): { spec: OperationSpec; call: Invocation } {
   const spec = catalogue.get(name);
-  if (!spec) throw new Error(`no atomic operation is named ${name}; known: ${[...catalogue.keys()].join(', ')}`);
+  if (!spec) throw new Error(`no atomic operation is named ${name}; known: ${[...catalogue.keys()].join(", ")}`);
   if (!Value.Check(spec.params, params)) {
     const [first] = Value.Errors(spec.params, params);
-    throw new Error(`parameters of ${name}: ${first?.instancePath ?? ''} ${first?.message ?? 'do not fit'}`);
+    throw new Error(`parameters of ${name}: ${first?.instancePath ?? ""} ${first?.message ?? "do not fit"}`);
   }
   const { attempts, ...bounds } = LATENCY_BOUNDS[spec.latency];
   return {
@@ -97,5 +98,5 @@ export function invoke(
 
 /** What an operation came to. Expected outcomes are values; `changed` tells whether the world is different now. */
 export type OperationOutcome =
-  | { outcome: 'done'; summary: string; changed: boolean }
-  | { outcome: 'failed'; reason: string; changed: boolean };
+  | { outcome: "done"; summary: string; changed: boolean }
+  | { outcome: "failed"; reason: string; changed: boolean };

@@ -1,34 +1,35 @@
 /** Ends a pipeline before its time: taken back (cancel), or left as it is but made safe (terminate, abandon). */
-import { control, move, report } from './draft.ts';
-import type { Draft } from './draft.ts';
-import type { Actor, PipelineState, TaskRecord } from './model.ts';
-import { end, openChildren, set } from './advance.ts';
-import { isTaskOver } from './states.ts';
-import { records } from './view.ts';
+import { control, move, report } from "./draft.ts";
+import type { Draft } from "./draft.ts";
+import type { Actor, PipelineState, TaskRecord } from "./model.ts";
+import { end, openChildren, set } from "./advance.ts";
+import { isTaskOver } from "./states.ts";
+import { records } from "./view.ts";
 
-export type Ending = NonNullable<PipelineState['ending']>;
+export type Ending = NonNullable<PipelineState["ending"]>;
 
 /** Starts stopping: nothing new begins, calls in flight are asked to end, children are told. */
-export function beginStopping(
-  draft: Draft,
-  ending: Ending,
-  by: { id: string; reason: string; actor: Actor },
-): void {
+export function beginStopping(draft: Draft, ending: Ending, by: { id: string; reason: string; actor: Actor }): void {
   const { state } = draft;
-  state.stage = 'STOPPING';
+  state.stage = "STOPPING";
   state.ending = ending;
   state.reason = by.reason;
   for (const task of records(state)) {
-    if (task.inFlight === 'run' || (task.inFlight === 'undo' && ending !== 'CANCELLED')) {
-      draft.commands.push({ do: 'cancelCall', task: task.definition.id, attempt: task.attempt, role: task.inFlight });
+    if (task.inFlight === "run" || (task.inFlight === "undo" && ending !== "CANCELLED")) {
+      draft.commands.push({ do: "cancelCall", task: task.definition.id, attempt: task.attempt, role: task.inFlight });
     } else if (!task.inFlight && !task.child?.open && !isTaskOver(task.state)) {
       // A failure of the way here is not to be taken for a failure of stopping.
-      move(draft, task, needsSettling(state, task) ? 'RUNNING' : 'CANCELLED', needsSettling(state, task) ? by.reason : undefined);
+      move(
+        draft,
+        task,
+        needsSettling(state, task) ? "RUNNING" : "CANCELLED",
+        needsSettling(state, task) ? by.reason : undefined,
+      );
     }
   }
   control(draft, openChildren(state), {
     id: by.id,
-    action: ending === 'CANCELLED' ? 'cancel' : 'terminate',
+    action: ending === "CANCELLED" ? "cancel" : "terminate",
     reason: by.reason,
     actor: by.actor,
   });
@@ -36,52 +37,52 @@ export function beginStopping(
 
 function needsSettling(state: PipelineState, task: TaskRecord): boolean {
   if (task.settled || task.attempt === 0) return false;
-  if (state.ending === 'CANCELLED') return task.definition.undo !== undefined;
-  return task.definition.onStop !== undefined && task.state !== 'SUCCEEDED';
+  if (state.ending === "CANCELLED") return task.definition.undo !== undefined;
+  return task.definition.onStop !== undefined && task.state !== "SUCCEEDED";
 }
 
 /** Goes on with stopping as far as it goes now; ends the pipeline when everything is settled. */
 export function continueStopping(draft: Draft): void {
   const { state } = draft;
-  if (state.stage !== 'STOPPING' || !state.ending) return;
+  if (state.stage !== "STOPPING" || !state.ending) return;
   const all = records(state);
-  if (all.some((task) => task.inFlight === 'run')) return;
-  if (state.ending === 'CANCELLED') {
+  if (all.some((task) => task.inFlight === "run")) return;
+  if (state.ending === "CANCELLED") {
     // Taken back one after the other, youngest first: the reverse of how it was built up.
     if (all.some((task) => task.inFlight)) return;
     const next = all.toReversed().find((task) => needsSettling(state, task));
     if (next) {
-      if (next.state !== 'FAILED') call(draft, next, 'undo');
+      if (next.state !== "FAILED") call(draft, next, "undo");
       return;
     }
   } else {
-    for (const task of all) if (!task.inFlight && needsSettling(state, task)) call(draft, task, 'stop');
+    for (const task of all) if (!task.inFlight && needsSettling(state, task)) call(draft, task, "stop");
     if (all.some((task) => task.inFlight)) return;
   }
   if (openChildren(state).length > 0) return;
-  for (const task of all) if (!isTaskOver(task.state)) move(draft, task, 'CANCELLED', task.reason);
+  for (const task of all) if (!isTaskOver(task.state)) move(draft, task, "CANCELLED", task.reason);
   end(draft, state.ending);
 }
 
-export function call(draft: Draft, task: TaskRecord, role: 'undo' | 'stop'): void {
-  const invocation = role === 'undo' ? task.definition.undo : task.definition.onStop;
+export function call(draft: Draft, task: TaskRecord, role: "undo" | "stop"): void {
+  const invocation = role === "undo" ? task.definition.undo : task.definition.onStop;
   if (!invocation) throw new Error(`task ${task.definition.id} has nothing to do for ${role}`);
   task.attempt += 1;
   task.inFlight = role;
-  move(draft, task, 'RUNNING', role === 'undo' ? 'being taken back' : 'being made safe');
-  draft.commands.push({ do: 'call', task: task.definition.id, attempt: task.attempt, role, call: invocation });
+  move(draft, task, "RUNNING", role === "undo" ? "being taken back" : "being made safe");
+  draft.commands.push({ do: "call", task: task.definition.id, attempt: task.attempt, role, call: invocation });
 }
 
 /** An undo or a making safe has come to an end. */
-export function settle(draft: Draft, task: TaskRecord, role: 'undo' | 'stop', failure: string | undefined): void {
-  if (role === 'undo') {
+export function settle(draft: Draft, task: TaskRecord, role: "undo" | "stop", failure: string | undefined): void {
+  if (role === "undo") {
     if (failure === undefined) {
       task.settled = true;
       task.changed = false;
-      move(draft, task, 'CANCELLED', 'taken back');
+      move(draft, task, "CANCELLED", "taken back");
       return;
     }
-    move(draft, task, 'FAILED', `could not be taken back: ${failure}`);
+    move(draft, task, "FAILED", `could not be taken back: ${failure}`);
     if (draft.state.owed) {
       report(draft, { id: draft.state.owed, refused: `could not be taken back: ${failure}` });
       delete draft.state.owed;
@@ -93,18 +94,18 @@ export function settle(draft: Draft, task: TaskRecord, role: 'undo' | 'stop', fa
   move(
     draft,
     task,
-    'CANCELLED',
-    failure === undefined ? 'stopped and made safe' : `stopped; could not be made safe: ${failure}`,
+    "CANCELLED",
+    failure === undefined ? "stopped and made safe" : `stopped; could not be made safe: ${failure}`,
   );
 }
 
 /** Sets going again what failed, and only that. */
 export function retryFailed(draft: Draft): void {
-  for (const task of records(draft.state)) if (task.state === 'FAILED' && !task.child?.open) retry(draft, task);
+  for (const task of records(draft.state)) if (task.state === "FAILED" && !task.child?.open) retry(draft, task);
 }
 
 export function retry(draft: Draft, task: TaskRecord): void {
-  if (draft.state.stage === 'STOPPING') {
-    if (task.definition.undo && !task.settled && !task.inFlight) call(draft, task, 'undo');
+  if (draft.state.stage === "STOPPING") {
+    if (task.definition.undo && !task.settled && !task.inFlight) call(draft, task, "undo");
   } else set(draft, task);
 }

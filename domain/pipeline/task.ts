@@ -1,5 +1,8 @@
 /** What a pipeline is made of. Definitions are plain JSON: they are compiled once and kept in the order's history. */
-import type { TaskKind } from './states.ts';
+import type { TaskKind } from "./states.ts";
+
+/** Task queue of the workers that run the workflows and keep the records. */
+export const ORCHESTRATOR_QUEUE = "orchestrator";
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 

@@ -3,13 +3,13 @@
  * One task per app service and one gate per dependency in the order's own pipeline; per app service: apply the template,
  * then group after group (one task per cluster, and a confirmation where the policy asks for one), then verify.
  */
-import type { RevisionSpec } from '../catalogue/revision.ts';
-import type { OperationCatalogue } from '../pipeline/operation.ts';
-import { invoke } from '../pipeline/operation.ts';
-import type { Pipeline, TaskDefinition } from '../pipeline/task.ts';
-import { podName } from '../workload/render.ts';
-import { cutGroups } from './grouping.ts';
-import type { Group } from './grouping.ts';
+import type { RevisionSpec } from "../catalogue/revision.ts";
+import type { OperationCatalogue } from "../pipeline/operation.ts";
+import { invoke } from "../pipeline/operation.ts";
+import type { Pipeline, TaskDefinition } from "../pipeline/task.ts";
+import { podName } from "../workload/render.ts";
+import { cutGroups } from "./grouping.ts";
+import type { Group } from "./grouping.ts";
 
 export type ObservedCell = {
   cell: string;
@@ -59,24 +59,22 @@ export function compileRelease(input: ReleaseInput): Compiled {
   const compiled = input.apps.map((app) => compileApp(input, app));
   const root: TaskDefinition[] = input.apps.flatMap((app) => {
     const needs = input.needs.get(app.service) ?? [];
-    const gates = needs.map(
-      (need): TaskDefinition => ({
-        id: `${input.generation}.${app.service}.needs.${need}`,
-        title: `${app.service} needs ${need}`,
-        kind: 'gate',
-        dependsOn: [`${input.generation}.${need}`],
-        ignorable: true,
-      }),
-    );
+    const gates = needs.map((need): TaskDefinition => ({
+      id: `${input.generation}.${app.service}.needs.${need}`,
+      title: `${app.service} needs ${need}`,
+      kind: "gate",
+      dependsOn: [`${input.generation}.${need}`],
+      ignorable: true,
+    }));
     return [
       ...gates,
       {
         id: `${input.generation}.${app.service}`,
         title: app.service,
-        kind: 'pipeline',
+        kind: "pipeline",
         dependsOn: gates.map((gate) => gate.id),
         pipeline: {
-          workflowType: 'appRelease',
+          workflowType: "appRelease",
           workflowId: `${input.workflowId}/${app.service}`,
           subject: app.service,
         },
@@ -101,17 +99,16 @@ export function compileRelease(input: ReleaseInput): Compiled {
   };
 }
 
-function compileApp(
-  input: ReleaseInput,
-  app: ReleaseApp,
-): { pipeline: Pipeline; pods: PlannedPod[]; groups: Group[] } {
+function compileApp(input: ReleaseInput, app: ReleaseApp): { pipeline: Pipeline; pods: PlannedPod[]; groups: Group[] } {
   const id = (suffix: string): string => `${input.generation}.${app.service}.${suffix}`;
   const clusters = [...new Set(app.cells.map((cell) => cell.cluster))].toSorted();
   const clusterOf = new Map(app.cells.map((cell) => [cell.cell, cell.cluster]));
   const groups = cutGroups(
     app.cells.map(({ cell }) => ({
       cell,
-      pods: Array.from({ length: app.spec.cells[cell]?.replicas ?? 0 }, (_, ordinal) => podName(app.service, cell, ordinal)),
+      pods: Array.from({ length: app.spec.cells[cell]?.replicas ?? 0 }, (_, ordinal) =>
+        podName(app.service, cell, ordinal),
+      ),
     })),
     app.spec.release,
   );
@@ -136,28 +133,30 @@ function compileApp(
     clusters.map((cluster) => ({
       id: id(`apply.${cluster}`),
       title: `apply template in ${cluster}`,
-      kind: 'activity',
+      kind: "activity",
       dependsOn: before,
-      ...call('applyWorkload', cluster, id(`apply.${cluster}`), `${cluster} · template of ${version}`),
+      ...call("applyWorkload", cluster, id(`apply.${cluster}`), `${cluster} · template of ${version}`),
     })),
   );
   groups.forEach((group, index) => {
-    const label = group.id === 'beta' ? 'beta group' : `group ${group.id}`;
-    const here = [...new Set(group.pods.map(({ cell }) => clusterOf.get(cell) ?? ''))].toSorted();
+    const label = group.id === "beta" ? "beta group" : `group ${group.id}`;
+    const here = [...new Set(group.pods.map(({ cell }) => clusterOf.get(cell) ?? ""))].toSorted();
     layer(
       here.map((cluster) => {
         const task = id(`${group.id}.${cluster}`);
         const mine = group.pods.filter(({ cell }) => clusterOf.get(cell) === cluster);
-        pods.push(...mine.map(({ cell, pod }) => ({ task, service: app.service, group: group.id, cell, cluster, pod })));
-        const cells = [...new Set(mine.map(({ cell }) => cell))].join(', ');
+        pods.push(
+          ...mine.map(({ cell, pod }) => ({ task, service: app.service, group: group.id, cell, cluster, pod })),
+        );
+        const cells = [...new Set(mine.map(({ cell }) => cell))].join(", ");
         const summary = `${cells} · ${label} (${index + 1}/${groups.length}) · ${mine.length} pods → ${version}`;
         return {
           id: task,
           title: `${app.service} ${label} in ${cluster}`,
-          kind: 'activity' as const,
+          kind: "activity" as const,
           group: group.id,
           dependsOn: before,
-          ...call('movePods', cluster, task, summary),
+          ...call("movePods", cluster, task, summary),
         };
       }),
     );
@@ -166,7 +165,7 @@ function compileApp(
         {
           id: id(`${group.id}.confirm`),
           title: `confirm ${app.service} ${label}`,
-          kind: 'confirm',
+          kind: "confirm",
           group: group.id,
           dependsOn: before,
         },
@@ -177,9 +176,9 @@ function compileApp(
     clusters.map((cluster) => ({
       id: id(`verify.${cluster}`),
       title: `verify ${app.service} in ${cluster}`,
-      kind: 'activity',
+      kind: "activity",
       dependsOn: before,
-      ...call('verifyWorkload', cluster, id(`verify.${cluster}`), `${cluster} · all pods on ${version}, promoted`),
+      ...call("verifyWorkload", cluster, id(`verify.${cluster}`), `${cluster} · all pods on ${version}, promoted`),
     })),
   );
   return { pipeline: { workflowId: `${input.workflowId}/${app.service}`, subject: app.service, tasks }, pods, groups };
@@ -211,9 +210,12 @@ function refusalsOf(app: ReleaseApp): string[] {
     const added = [...now].filter((cell) => !known.has(cell));
     const removed = [...known].filter((cell) => !now.has(cell));
     if (added.length + removed.length > 0) {
-      const parts = [added.length > 0 && `adds ${added.join(', ')}`, removed.length > 0 && `removes ${removed.join(', ')}`];
+      const parts = [
+        added.length > 0 && `adds ${added.join(", ")}`,
+        removed.length > 0 && `removes ${removed.join(", ")}`,
+      ];
       faults.push(
-        `${target} ${parts.filter(Boolean).join(' and ')} (cells) against revision ${app.lastSuccess.revision}. Changing cells is not an image-only change: keep the same cells`,
+        `${target} ${parts.filter(Boolean).join(" and ")} (cells) against revision ${app.lastSuccess.revision}. Changing cells is not an image-only change: keep the same cells`,
       );
     }
   }

@@ -14,11 +14,11 @@ export type Group = {
 };
 
 export type Grouping = {
-  strategy: 'BY_CELL' | 'QUICK';
+  strategy: "BY_CELL" | "QUICK";
   /** Wanted number of groups, the beta group counted. */
   minGroups: number;
   beta: boolean;
-  pause: 'ALL' | 'FIRST' | 'OFF';
+  pause: "ALL" | "FIRST" | "OFF";
 };
 
 /**
@@ -34,24 +34,29 @@ export function cutGroups(cells: readonly CellPods[], policy: Grouping): Group[]
   const remaining = rest.reduce((sum, { pods }) => sum + pods.length, 0);
   const size = Math.max(1, Math.ceil(remaining / Math.max(1, policy.minGroups - (beta ? 1 : 0))));
   const ordinary =
-    policy.strategy === 'QUICK'
+    policy.strategy === "QUICK"
       ? chunks(interleave(rest), size)
-      : rest.flatMap(({ cell, pods }) => chunks(pods.map((pod) => ({ cell, pod })), size));
+      : rest.flatMap(({ cell, pods }) =>
+          chunks(
+            pods.map((pod) => ({ cell, pod })),
+            size,
+          ),
+        );
   const groups = [
-    ...(beta ? [{ id: 'beta', pods: first }] : []),
+    ...(beta ? [{ id: "beta", pods: first }] : []),
     ...ordinary.map((pods, index) => ({ id: String(index + 1), pods })),
   ];
   return groups.map((group, index) => ({ ...group, confirm: pausesAfter(policy.pause, beta, index) }));
 }
 
 /** ALL: after every group, the last included. FIRST: after the first. OFF: only after beta, which is always confirmed. */
-function pausesAfter(pause: Grouping['pause'], beta: boolean, index: number): boolean {
+function pausesAfter(pause: Grouping["pause"], beta: boolean, index: number): boolean {
   switch (pause) {
-    case 'ALL':
+    case "ALL":
       return true;
-    case 'FIRST':
+    case "FIRST":
       return index === 0;
-    case 'OFF':
+    case "OFF":
       return beta && index === 0;
   }
 }

@@ -1,35 +1,45 @@
 /** A release order as it is asked for (spec: release §2.1). */
-import Type, { type Static } from 'typebox';
-import { findCycle } from '../pipeline/graph.ts';
-import { AppServiceName, WorkspaceGroupName } from '../catalogue/names.ts';
+import Type, { type Static } from "typebox";
+import { findCycle } from "../pipeline/graph.ts";
+import { AppServiceName, WorkspaceGroupName } from "../catalogue/names.ts";
 
 const closed = { additionalProperties: false };
 
 export const ReleaseOrderBody = Type.Object(
   {
     workspaceGroup: WorkspaceGroupName,
-    title: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S', description: 'a text of 1 to 100 characters, not blank' }),
+    title: Type.String({
+      minLength: 1,
+      maxLength: 100,
+      pattern: "\\S",
+      description: "a text of 1 to 100 characters, not blank",
+    }),
     /** GROUPED: group after group. */
-    type: Type.Enum(['GROUPED'], { description: 'GROUPED' }),
+    type: Type.Enum(["GROUPED"], { description: "GROUPED" }),
     apps: Type.Array(
       Type.Object(
         {
           service: AppServiceName,
           /** Revision number; the newest unless told. */
-          revision: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_147_483_647, description: 'the number of a revision' })),
+          revision: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: 2_147_483_647, description: "the number of a revision" }),
+          ),
         },
         closed,
       ),
-      { minItems: 1, maxItems: 500, description: 'a list of 1 to 500 app services' },
+      { minItems: 1, maxItems: 500, description: "a list of 1 to 500 app services" },
     ),
     /** `service` is released only after all that it needs. */
     dependencies: Type.Optional(
       Type.Array(
         Type.Object(
-          { service: AppServiceName, needs: Type.Array(AppServiceName, { minItems: 1, maxItems: 500, description: 'a list of services' }) },
+          {
+            service: AppServiceName,
+            needs: Type.Array(AppServiceName, { minItems: 1, maxItems: 500, description: "a list of services" }),
+          },
           closed,
         ),
-        { maxItems: 500, description: 'a list of dependencies' },
+        { maxItems: 500, description: "a list of dependencies" },
       ),
     ),
   },
@@ -39,7 +49,7 @@ export type ReleaseOrderBody = Static<typeof ReleaseOrderBody>;
 
 /** As stored: revisions settled, each edge once. */
 export type ReleaseRequest = {
-  type: 'GROUPED';
+  type: "GROUPED";
   apps: { service: string; revision: number }[];
   dependencies: { service: string; needs: string[] }[];
 };
@@ -60,7 +70,10 @@ export function validateReleaseOrder(body: ReleaseOrderBody): OrderFault[] {
   (body.dependencies ?? []).forEach((edge, index) => {
     const check = (service: string, field: string): void => {
       if (!names.has(service)) {
-        faults.push({ field, message: `${service} is not among the apps of this order: add it, or leave this dependency out` });
+        faults.push({
+          field,
+          message: `${service} is not among the apps of this order: add it, or leave this dependency out`,
+        });
       }
     };
     check(edge.service, `/dependencies/${index}/service`);
@@ -69,15 +82,15 @@ export function validateReleaseOrder(body: ReleaseOrderBody): OrderFault[] {
   const cycle = findCycle(needs);
   if (cycle) {
     faults.push({
-      field: '/dependencies',
-      message: `these services need each other in a circle: ${cycle.join(' → ')}. Take out one of these dependencies`,
+      field: "/dependencies",
+      message: `these services need each other in a circle: ${cycle.join(" → ")}. Take out one of these dependencies`,
     });
   }
   return faults;
 }
 
 /** Service → those it needs, each once, in a stable order. */
-export function needsOf(body: Pick<ReleaseOrderBody, 'dependencies'>): Map<string, string[]> {
+export function needsOf(body: Pick<ReleaseOrderBody, "dependencies">): Map<string, string[]> {
   const needs = new Map<string, Set<string>>();
   for (const edge of body.dependencies ?? []) {
     const those = needs.get(edge.service) ?? new Set();

@@ -4,7 +4,7 @@
  */
 
 export function formatOrdinals(ordinals: Iterable<number>): string {
-  const sorted = [...new Set(ordinals)].sort((a, b) => a - b);
+  const sorted = [...new Set(ordinals)].toSorted((a, b) => a - b);
   const ranges: [first: number, last: number][] = [];
   for (const ordinal of sorted) {
     const range = ranges.at(-1);

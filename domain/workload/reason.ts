@@ -52,7 +52,7 @@ function suffix(message: string | undefined): string {
 }
 
 function lastWarning(events: readonly PodEvent[]): string | undefined {
-  const warnings = events.filter((event) => event.type === "Warning").sort((a, b) => b.at - a.at);
+  const warnings = events.filter((event) => event.type === "Warning").toSorted((a, b) => b.at - a.at);
   const last = warnings[0];
   if (last === undefined) return undefined;
   return `event ${last.reason}: ${last.message}${last.count > 1 ? ` (${last.count} times)` : ""}`;

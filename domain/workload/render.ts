@@ -117,7 +117,7 @@ export function shapeOf(rendering: Rendering): string {
 export function stableJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     inner !== null && typeof inner === "object" && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
   );
 }
@@ -163,7 +163,7 @@ function renderContainer(placement: Placement, container: Container): Json {
 }
 
 function renderProbe(name: string, probe: Probe | undefined): { [key: string]: Json } {
-  return probe === undefined ? {} : { [name]: { ...probe } as Json };
+  return probe === undefined ? {} : { [name]: { ...probe } };
 }
 
 /** The read-only variables that every container gets; the same from revision to revision. */

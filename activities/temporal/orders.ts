@@ -1,0 +1,113 @@
+/** Orders in Temporal: starting their workflows, and passing on what people ask for. */
+import { defineSearchAttributeKey, TypedSearchAttributes } from "@temporalio/common";
+import {
+  ApplicationFailure,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowIdReusePolicy,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+} from "@temporalio/client";
+import type { Client } from "@temporalio/client";
+import type { ActResult, OrderEngine, StartableOrder } from "../../domain/pipeline/engine.ts";
+import type { OrderVerb, Refusal, Verb } from "../../domain/pipeline/model.ts";
+import type { PipelineStateName } from "../../domain/pipeline/states.ts";
+import { ORCHESTRATOR_QUEUE } from "../../domain/pipeline/task.ts";
+import { actUpdate, VERB_REFUSED } from "../../workflows/messages.ts";
+import type { PipelineInput } from "../../workflows/messages.ts";
+
+export function createOrderEngine(client: Client, historyLimit?: number): OrderEngine {
+  return {
+    start: (order) => startOrder(client, order, historyLimit),
+    act: (workflowId, verb, timeoutMs) => act(client, workflowId, verb, timeoutMs),
+  };
+}
+
+/** Workflow type of a kind of order: `release` → `releaseOrder`. */
+function workflowType(kind: string): string {
+  return `${kind}Order`;
+}
+
+/** Starts the workflow of an order. That it has been started before, or has ended, is fine: an order runs once. */
+async function startOrder(client: Client, order: StartableOrder, historyLimit?: number): Promise<void> {
+  const input: PipelineInput = {
+    orderId: order.id,
+    kind: order.kind,
+    title: order.title,
+    workspaceGroup: order.workspaceGroup,
+    creator: order.creator,
+    subjects: order.subjects,
+    ...(historyLimit !== undefined && { historyLimit }),
+  };
+  try {
+    await client.workflow.start(workflowType(order.kind), {
+      workflowId: order.workflowId,
+      taskQueue: ORCHESTRATOR_QUEUE,
+      args: [input],
+      workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
+      staticSummary: `${order.title} (${order.kind} by ${order.creator})`,
+      staticDetails: `${order.kind} of ${order.subjects.join(", ")} in workspace group ${order.workspaceGroup}`.slice(
+        0,
+        2_000,
+      ),
+      typedSearchAttributes: new TypedSearchAttributes([
+        { key: defineSearchAttributeKey("CellwrightKind", "KEYWORD"), value: order.kind },
+        { key: defineSearchAttributeKey("CellwrightOrderId", "KEYWORD"), value: order.id },
+        { key: defineSearchAttributeKey("CellwrightState", "KEYWORD"), value: "INITIALIZING" },
+        { key: defineSearchAttributeKey("CellwrightWorkspaceGroup", "KEYWORD"), value: order.workspaceGroup },
+        { key: defineSearchAttributeKey("CellwrightApps", "KEYWORD_LIST"), value: fitting(order.subjects) },
+        { key: defineSearchAttributeKey("CellwrightCreator", "KEYWORD"), value: order.creator.slice(0, 200) },
+      ]),
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+/** Values of search attributes end at 2 KB: as many names as fit. */
+function fitting(names: readonly string[]): string[] {
+  let length = 0;
+  return names.filter((name) => (length += name.length + 1) < 1_800);
+}
+
+/** Asks the workflow that owns the order or task. The verb's id makes it repeatable. */
+async function act(client: Client, workflowId: string, verb: Verb, timeoutMs: number): Promise<ActResult> {
+  try {
+    const answer = await client.withDeadline(Date.now() + timeoutMs, () =>
+      client.workflow.getHandle(workflowId).executeUpdate(actUpdate, { args: [verb], updateId: verb.id }),
+    );
+    return { kind: "answered", answer };
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return { kind: "not-running" };
+    if (error instanceof WorkflowUpdateFailedError) {
+      const cause = error.cause;
+      if (cause instanceof ApplicationFailure && cause.type === VERB_REFUSED) {
+        const [details] = (cause.details ?? []) as [
+          (Refusal & { state: PipelineStateName; allowedActions: OrderVerb[] })?,
+        ];
+        return {
+          kind: "refused",
+          refusal: details ?? { problem: "verb-not-allowed", detail: cause.message },
+        };
+      }
+      // The run ended before it could answer: it has continued as new, or the order is over.
+      if (
+        cause instanceof ApplicationFailure &&
+        /AcceptedUpdateCompletedWorkflow|WorkflowFailed/.test(cause.type ?? "")
+      ) {
+        return { kind: "late" };
+      }
+      throw error;
+    }
+    if (isDeadline(error)) return { kind: "late" };
+    throw error;
+  }
+}
+
+function isDeadline(error: unknown): boolean {
+  for (let current = error, depth = 0; current instanceof Error && depth < 5; current = current.cause, depth++) {
+    if ((current as { code?: unknown }).code === 4 || /deadline exceeded|RPC.*timed out/i.test(current.message))
+      return true;
+    if (current.name === "WorkflowUpdateRPCTimeoutOrCancelledError") return true;
+  }
+  return false;
+}

@@ -1,0 +1,253 @@
+/** What people do with orders: from an HTTP request to the workflow that owns the order or task, and back. */
+import { createHash, randomUUID } from "node:crypto";
+import type { FastifyRequest } from "fastify";
+import Type, { type Static } from "typebox";
+import type { Database } from "../db/client.ts";
+import { recordAudit } from "../db/repositories/audit.ts";
+import { claimKey } from "../db/repositories/idempotency.ts";
+import { findOrder, findTask, freeLocks } from "../db/repositories/orders.ts";
+import type { Order } from "../db/repositories/orders.ts";
+import type { OrderEngine } from "../domain/pipeline/engine.ts";
+import type { Actor, OrderVerb, Problem as Refused, TaskVerb, Verb } from "../domain/pipeline/model.ts";
+import { isEnded, PIPELINE_STATES } from "../domain/pipeline/states.ts";
+import { generationOf } from "../domain/pipeline/task.ts";
+import type { Answer } from "./mutation.ts";
+import { caller, keyedCall, keyReused, mutate } from "./mutation.ts";
+import { readReleaseOrder } from "./order-view.ts";
+import { auditRecord } from "./plugins/audit.ts";
+import { invalid, Problem } from "./problem.ts";
+
+/** How long a verb may take: a start waits for locks and a second look at the world, a pause for all apps. Milliseconds. */
+const ACT_TIMEOUT = 45_000;
+
+export const RELEASE_LOCKS = "release-locks";
+
+export const ActionBody = Type.Optional(
+  Type.Union([
+    Type.Object(
+      {
+        reason: Type.Optional(
+          Type.String({
+            minLength: 1,
+            maxLength: 500,
+            pattern: "\\S",
+            description: "a text of 1 to 500 characters, not blank",
+          }),
+        ),
+        digest: Type.Optional(
+          Type.String({
+            minLength: 1,
+            maxLength: 64,
+            description: "the digest of the preview that was looked at (start)",
+          }),
+        ),
+      },
+      { additionalProperties: false },
+    ),
+    Type.Null(),
+  ]),
+);
+type ActionBody = { reason?: string; digest?: string } | null | undefined;
+
+export const ActionAnswer = Type.Object({
+  id: Type.String({ description: "The order's id" }),
+  state: Type.Enum([...PIPELINE_STATES], {
+    description: "State that the action led to: of the order, or of the app that owns the task",
+  }),
+  digest: Type.Optional(Type.String()),
+  allowedActions: Type.Array(Type.String()),
+});
+type ActionAnswer = Static<typeof ActionAnswer>;
+
+type Deps = { db: Database; engine: OrderEngine };
+
+export async function actOnOrder(
+  deps: Deps,
+  request: FastifyRequest,
+  order: Order,
+  verb: OrderVerb | typeof RELEASE_LOCKS,
+  body: ActionBody,
+): Promise<Answer> {
+  if (verb === RELEASE_LOCKS) return releaseLocks(deps, request, order, body?.reason);
+  if (body?.digest !== undefined && verb !== "start") {
+    throw invalid([{ field: "/digest", message: `belongs to start only, not to ${verb}` }]);
+  }
+  refuseEnded(order, verb);
+  return perform(deps, request, order, order.workflowId, {
+    ...(await identify(deps, request)),
+    verb,
+    ...(body?.reason !== undefined && { reason: body.reason }),
+    ...(body?.digest !== undefined && { digest: body.digest }),
+  });
+}
+
+export async function actOnApp(
+  deps: Deps,
+  request: FastifyRequest,
+  order: Order,
+  service: string,
+  verb: TaskVerb,
+  body: ActionBody,
+): Promise<Answer> {
+  return actOnTask(deps, request, order, `${order.generation}.${service}`, verb, body);
+}
+
+export async function actOnTask(
+  deps: Deps,
+  request: FastifyRequest,
+  order: Order,
+  taskId: string,
+  verb: TaskVerb,
+  body: ActionBody,
+): Promise<Answer> {
+  if (body?.digest !== undefined) throw invalid([{ field: "/digest", message: "belongs to start only" }]);
+  const task = await findTask(deps.db, order.id, taskId);
+  const generation = task?.generation ?? generationOf(taskId);
+  if (generation !== undefined && generation < order.generation) {
+    throw new Problem(
+      "stale-task",
+      `Task ${taskId} belongs to plan ${generation}; the order is at plan ${order.generation}. Read the order again and use its task ids.`,
+      { members: { state: order.state, allowedActions: order.allowedActions } },
+    );
+  }
+  if (!task) throw new Problem("not-found", `Order ${order.id} has no task ${taskId}; read the order for its tasks.`);
+  refuseEnded(order, verb);
+  return perform(deps, request, order, task.stream, {
+    ...(await identify(deps, request)),
+    verb,
+    task: task.id,
+    ...(body?.reason !== undefined && { reason: body.reason }),
+  });
+}
+
+function refuseEnded(order: Order, verb: string): void {
+  if (!isEnded(order.state)) return;
+  const allowed = order.allowedActions.length > 0 ? order.allowedActions.join(", ") : "nothing; make a new order";
+  throw new Problem(
+    "verb-not-allowed",
+    `${verb} is not possible: the order has ended ${order.state}. Allowed now: ${allowed}.`,
+    {
+      members: { state: order.state, allowedActions: order.allowedActions },
+    },
+  );
+}
+
+/** Who asks, and under which id: the same key of the same caller on the same path is the same request. */
+async function identify(deps: Deps, request: FastifyRequest): Promise<{ id: string; actor: Actor }> {
+  const { subject, roles } = caller(request);
+  const actor = { subject, role: roles[0] ?? "none" };
+  const call = keyedCall(request);
+  if (!call) return { id: randomUUID(), actor };
+  const claim = await deps.db.transaction((tx) => claimKey(tx, call));
+  if (claim.kind === "misused") throw keyReused();
+  return {
+    id: createHash("sha256")
+      .update(JSON.stringify([call.subject, call.route, call.key]))
+      .digest("hex")
+      .slice(0, 32),
+    actor,
+  };
+}
+
+const STATUS: Partial<Record<Refused, ConstructorParameters<typeof Problem>[0]>> = {
+  "verb-not-allowed": "verb-not-allowed",
+  "unknown-task": "not-found",
+  "stale-task": "stale-task",
+  "digest-mismatch": "digest-mismatch",
+  locked: "locked",
+  "initialisation-failed": "initialisation-failed",
+  "already-changed": "already-changed",
+  "undo-failed": "undo-failed",
+  "key-reused": "idempotency-key-reused",
+};
+
+async function perform(
+  deps: Deps,
+  request: FastifyRequest,
+  order: Order,
+  workflowId: string,
+  verb: Verb,
+): Promise<Answer> {
+  const result = await deps.engine.act(workflowId, verb, ACT_TIMEOUT);
+  switch (result.kind) {
+    case "answered": {
+      const { answer } = result;
+      if (answer.ok) {
+        const body: ActionAnswer = {
+          id: order.id,
+          state: answer.state,
+          ...(answer.digest !== undefined && { digest: answer.digest }),
+          allowedActions: answer.allowedActions,
+        };
+        await recordAudit(deps.db, auditRecord(request, 200));
+        request.audited = true;
+        return { status: 200, body };
+      }
+      throw await refusalProblem(deps, order, answer);
+    }
+    case "refused":
+      throw await refusalProblem(deps, order, result.refusal);
+    case "not-running": {
+      const now = (await findOrder(deps.db, order.id)) ?? order;
+      refuseEnded(now, verb.verb);
+      throw new Problem(
+        "verb-not-allowed",
+        verb.task === undefined
+          ? `${verb.verb} is not possible: the order's workflow does not run (state ${now.state}). If this lasts, the order will be marked ABANDONED; read it again in a moment.`
+          : `${verb.verb} is not possible for task ${verb.task}: its app has not begun, or has ended.`,
+        { members: { state: now.state, allowedActions: now.allowedActions } },
+      );
+    }
+    case "late":
+      throw new Problem(
+        "unavailable",
+        "The order has not answered in time. It may still do what you asked: read it, and repeat the request with the same Idempotency-Key if need be.",
+        { headers: { "Retry-After": "2" } },
+      );
+  }
+}
+
+async function refusalProblem(
+  deps: Deps,
+  order: Order,
+  refusal: { problem: Refused; detail: string; state?: string; allowedActions?: string[]; digest?: string },
+): Promise<Problem> {
+  if (refusal.problem === "reason-required")
+    return invalid([{ field: "/reason", message: `is missing: ${refusal.detail}` }]);
+  if (refusal.problem === "digest-required")
+    return invalid([{ field: "/digest", message: `is missing: ${refusal.detail}` }]);
+  const members: Record<string, unknown> = { state: refusal.state, allowedActions: refusal.allowedActions };
+  if (refusal.problem === "digest-mismatch") {
+    // The caller needs the new preview to decide anew.
+    const now = (await findOrder(deps.db, order.id)) ?? order;
+    members["digest"] = now.digest;
+    members["order"] = await readReleaseOrder(deps.db, now);
+  }
+  return new Problem(STATUS[refusal.problem] ?? "conflict", refusal.detail, { members });
+}
+
+/** Frees what an abandoned order still holds. Nothing of it can move any more: that was made sure before it was called ABANDONED. */
+async function releaseLocks(
+  deps: Deps,
+  request: FastifyRequest,
+  order: Order,
+  reason: string | undefined,
+): Promise<Answer> {
+  if (order.state !== "ABANDONED") {
+    throw new Problem(
+      "verb-not-allowed",
+      `${RELEASE_LOCKS} is only for ABANDONED orders; this one is ${order.state}.`,
+      {
+        members: { state: order.state, allowedActions: order.allowedActions },
+      },
+    );
+  }
+  if (reason === undefined)
+    throw invalid([{ field: "/reason", message: `is missing: say why the locks of this order may be freed` }]);
+  const { subject, roles } = caller(request);
+  return mutate(deps.db, request, async (tx) => {
+    await freeLocks(tx, order, { at: Date.now(), actor: { subject, role: roles[0] ?? "none" }, reason });
+    const body: ActionAnswer = { id: order.id, state: order.state, allowedActions: [] };
+    return { status: 200, body };
+  });
+}

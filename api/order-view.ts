@@ -1,0 +1,201 @@
+/** What a release order looks like from outside, made of its rows. */
+import Type, { type Static } from "typebox";
+import type { Database } from "../db/client.ts";
+import { readPipelines, readPods, readTasks } from "../db/repositories/orders.ts";
+import type { Order, PipelineRow, Task, TaskPod } from "../db/repositories/orders.ts";
+import {
+  GROUP_STATES,
+  groupState,
+  PIPELINE_STATES,
+  POD_STATES,
+  TASK_KINDS,
+  TASK_STATES,
+} from "../domain/pipeline/states.ts";
+import type { PipelineStateName } from "../domain/pipeline/states.ts";
+import { allowedTaskVerbs } from "../domain/pipeline/view.ts";
+import type { ReleaseRequest } from "../domain/release/order.ts";
+
+const Reason = Type.Optional(
+  Type.String({ description: "For a person: why it is in this state, and who can change that" }),
+);
+const Actions = Type.Array(Type.String(), { description: "What may be done now" });
+
+const Pod = Type.Object({
+  name: Type.String(),
+  cell: Type.String(),
+  state: Type.Enum([...POD_STATES]),
+  reason: Reason,
+});
+const Group = Type.Object({
+  id: Type.String({ description: "beta, or the number of the group" }),
+  state: Type.Enum([...GROUP_STATES]),
+  pods: Type.Array(Pod),
+});
+const AppView = Type.Object({
+  service: Type.String(),
+  revision: Type.Integer(),
+  state: Type.Enum([...PIPELINE_STATES]),
+  reason: Reason,
+  groups: Type.Array(Group),
+  allowedActions: Actions,
+});
+const TaskView = Type.Object({
+  id: Type.String(),
+  kind: Type.Enum([...TASK_KINDS]),
+  title: Type.String(),
+  service: Type.Optional(Type.String()),
+  group: Type.Optional(Type.String()),
+  state: Type.Enum([...TASK_STATES]),
+  attempt: Type.Integer({ description: "How often it was set going" }),
+  dependsOn: Type.Array(Type.String()),
+  reason: Reason,
+  allowedActions: Actions,
+});
+
+const summary = {
+  id: Type.String(),
+  kind: Type.String(),
+  workspaceGroup: Type.String(),
+  title: Type.String(),
+  state: Type.Enum([...PIPELINE_STATES]),
+  reason: Reason,
+  creator: Type.String(),
+  createdAt: Type.String({ format: "date-time" }),
+  updatedAt: Type.String({ format: "date-time" }),
+  endedAt: Type.Optional(Type.String({ format: "date-time" })),
+  allowedActions: Actions,
+};
+export const OrderSummary = Type.Object(summary);
+export const ReleaseOrder = Type.Object({
+  ...summary,
+  type: Type.Enum(["GROUPED"]),
+  digest: Type.Optional(Type.String({ description: "Of the preview; start names it" })),
+  generation: Type.Integer({ description: "Which plan this is; task ids begin with it" }),
+  workflowId: Type.String({ description: "The order's workflow in Temporal" }),
+  dependencies: Type.Array(Type.Object({ service: Type.String(), needs: Type.Array(Type.String()) })),
+  apps: Type.Array(AppView),
+  tasks: Type.Array(TaskView),
+});
+export type ReleaseOrder = Static<typeof ReleaseOrder>;
+
+export function summaryOf(order: Order): Static<typeof OrderSummary> {
+  return {
+    id: order.id,
+    kind: order.kind,
+    workspaceGroup: order.workspaceGroup,
+    title: order.title,
+    state: order.state,
+    ...(order.reason !== null && { reason: order.reason }),
+    creator: order.creator,
+    createdAt: order.createdAt.toISOString(),
+    updatedAt: order.updatedAt.toISOString(),
+    ...(order.endedAt !== null && { endedAt: order.endedAt.toISOString() }),
+    allowedActions: order.allowedActions,
+  };
+}
+
+export async function readReleaseOrder(db: Database, order: Order): Promise<ReleaseOrder> {
+  const request = order.request as ReleaseRequest;
+  const [tasks, pipelines] = await Promise.all([
+    readTasks(db, order.id, order.generation),
+    readPipelines(db, order.id),
+  ]);
+  const pods = await readPods(
+    db,
+    order.id,
+    tasks.filter((task) => task.kind === "activity" && task.group !== null).map((task) => task.id),
+  );
+  const bySubject = Map.groupBy(tasks, (task) => task.subject ?? "");
+  const stateOf = (task: Task): PipelineStateName =>
+    pipelines.find((row) => row.workflowId === task.stream)?.state ?? order.state;
+  return {
+    ...summaryOf(order),
+    type: request.type,
+    ...(order.digest !== null && { digest: order.digest }),
+    generation: order.generation,
+    workflowId: order.workflowId,
+    dependencies: request.dependencies,
+    apps: request.apps.map((app) =>
+      appView(
+        order,
+        app,
+        bySubject.get(app.service) ?? [],
+        pipelines.find((row) => row.subject === app.service),
+        pods,
+      ),
+    ),
+    tasks: tasks.map((task) => ({
+      id: task.id,
+      kind: task.kind,
+      title: task.definition.title,
+      ...(task.subject !== null && { service: task.subject }),
+      ...(task.group !== null && { group: task.group }),
+      state: task.state,
+      attempt: task.attempt,
+      dependsOn: task.definition.dependsOn,
+      ...(task.reason !== null && { reason: task.reason }),
+      allowedActions: allowedTaskVerbs(
+        { kind: task.kind, state: task.state, ignorable: task.definition.ignorable === true },
+        stateOf(task),
+      ),
+    })),
+  };
+}
+
+function appView(
+  order: Order,
+  app: { service: string; revision: number },
+  tasks: Task[],
+  pipeline: PipelineRow | undefined,
+  pods: TaskPod[],
+): Static<typeof AppView> {
+  const own = tasks.find((task) => task.kind === "pipeline");
+  const grouped = Map.groupBy(
+    tasks.filter((task) => task.group !== null),
+    (task) => task.group ?? "",
+  );
+  return {
+    ...app,
+    ...appState(order, own, pipeline),
+    groups: [...grouped].map(([id, members]) => ({
+      id,
+      state: groupState(members.map((task) => task.state)),
+      pods: pods
+        .filter((pod) => members.some((task) => task.id === pod.taskId))
+        .map((pod) => ({
+          name: pod.pod,
+          cell: pod.cell,
+          state: pod.state,
+          ...(pod.reason !== null && { reason: pod.reason }),
+        })),
+    })),
+    allowedActions: own
+      ? allowedTaskVerbs({ kind: own.kind, state: own.state, ignorable: false }, order.state).filter(
+          (verb) => verb !== "cancel" || !pipeline?.committed,
+        )
+      : [],
+  };
+}
+
+/** The app's own pipeline knows best; before it has begun, its task in the order does. */
+function appState(
+  order: Order,
+  task: Task | undefined,
+  pipeline: PipelineRow | undefined,
+): { state: PipelineStateName; reason?: string } {
+  const reason = pipeline?.reason ?? task?.reason ?? undefined;
+  const why = reason === undefined ? {} : { reason };
+  if (task?.state === "CANCELLED" && (pipeline === undefined || pipeline.state === "FAILED")) {
+    return { state: "CANCELLED", ...why };
+  }
+  if (pipeline) return { state: pipeline.state, ...why };
+  if (!task) return { state: order.state === "INIT_FAILED" ? "INIT_FAILED" : order.state, ...why };
+  switch (task.state) {
+    case "WAITING":
+      return { state: order.endedAt === null ? "READY" : "CANCELLED", ...why };
+    case "BLOCKED":
+      return { state: "BLOCKED", ...why };
+    default:
+      return { state: "RUNNING", ...why };
+  }
+}

@@ -1,0 +1,39 @@
+/** The API process: composes, listens, closes. */
+import { readFileSync } from "node:fs";
+import type { JSONWebKeySet } from "jose";
+import { createOrderEngine } from "../activities/temporal/orders.ts";
+import { createDatabase } from "../db/client.ts";
+import { readApiConfig } from "../workers/config.ts";
+import { aborted, connectClient, createLog, runProcess, tellReady, untilItWorks } from "../workers/process.ts";
+import { buildApp } from "./app.ts";
+import { createTokenVerifier } from "./identity.ts";
+import { releaseOrderRoutes } from "./routes/release-orders.ts";
+
+const config = readApiConfig();
+const log = createLog("api", config.logLevel);
+
+runProcess(log, async (signal) => {
+  const database = createDatabase(config.databaseUrl, { applicationName: "cellwright-api" });
+  const { client, connection } = await untilItWorks("Temporal", log, signal, () => connectClient(config.temporal));
+  const jwks = JSON.parse(readFileSync(config.jwksFile, "utf8")) as JSONWebKeySet;
+  const app = buildApp({
+    database,
+    encryptionKey: config.encryptionKey,
+    verifyToken: createTokenVerifier({ issuer: config.issuer, audience: config.audience, jwks }),
+    logger: log,
+    readiness: [
+      {
+        name: "temporal",
+        check: () => connection.workflowService.describeNamespace({ namespace: config.temporal.namespace }),
+      },
+    ],
+    routes: [releaseOrderRoutes(createOrderEngine(client, config.historyLimit))],
+  });
+  const address = await app.listen({ host: config.host, port: config.port });
+  log.info({ address }, "listening");
+  tellReady(config.readyFile, log);
+  await aborted(signal);
+  await app.close();
+  await connection.close();
+  await database.close();
+});

@@ -1,0 +1,118 @@
+/**
+ * Level-triggered upkeep of orders: no crash between Postgres and Temporal may leave an order in only one of them.
+ * Starts the workflow of a row that has none yet; has a workflow that ended without saying so cleaned up after.
+ */
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@temporalio/client";
+import type { Client } from "@temporalio/client";
+import type { Logger } from "pino";
+import type { Database } from "../db/client.ts";
+import { findOrder, openOrders, readPipelines } from "../db/repositories/orders.ts";
+import type { Order } from "../db/repositories/orders.ts";
+import type { OrderEngine } from "../domain/pipeline/engine.ts";
+import { isEnded } from "../domain/pipeline/states.ts";
+import { ORCHESTRATOR_QUEUE } from "../domain/pipeline/task.ts";
+import type { AbandonInput } from "../workflows/abandon.ts";
+import { pause } from "./process.ts";
+
+/** Milliseconds between two looks. */
+const INTERVAL = 2_000;
+/** How long the API has for starting the workflow of an order itself. Milliseconds. */
+const START_GRACE = 5_000;
+const MOST_ORDERS = 1_000;
+const AT_ONCE = 10;
+
+export type UpkeepDeps = {
+  db: Database;
+  client: Client;
+  subjectsOf: (kind: string, request: unknown) => string[];
+  engine: OrderEngine;
+  log: Logger;
+  signal: AbortSignal;
+};
+
+/** Runs until the signal is aborted. */
+export async function keepUp(deps: UpkeepDeps): Promise<void> {
+  const { log, signal } = deps;
+  while (!signal.aborted) {
+    try {
+      const open = await openOrders(deps.db, MOST_ORDERS);
+      for (let from = 0; from < open.length && !signal.aborted; from += AT_ONCE) {
+        await Promise.all(
+          open.slice(from, from + AT_ONCE).map((order) =>
+            lookAfter(deps, order).catch((error: unknown) => {
+              log.warn({ order: order.id, error: String(error) }, "an order could not be looked after; trying again");
+            }),
+          ),
+        );
+      }
+    } catch (error) {
+      log.warn({ error: String(error) }, "orders could not be listed; trying again");
+    }
+    await pause(INTERVAL, signal);
+  }
+}
+
+async function lookAfter(deps: UpkeepDeps, order: Order): Promise<void> {
+  const how = await endOf(deps.client, order.workflowId);
+  if (how === undefined) {
+    for (const row of await readPipelines(deps.db, order.id)) {
+      if (row.subject === null || isEnded(row.state)) continue;
+      const end = await endOf(deps.client, row.workflowId);
+      if (end !== undefined) await abandon(deps, order, row.workflowId, `The workflow of ${row.subject} ${end}`);
+    }
+    return;
+  }
+  if (how === NEVER_STARTED && order.position === 0) {
+    if (Date.now() - order.createdAt.getTime() < START_GRACE) return;
+    deps.log.info({ order: order.id }, "starting the workflow of an order that has none");
+    await deps.engine.start({ ...order, subjects: deps.subjectsOf(order.kind, order.request) });
+    return;
+  }
+  await abandon(deps, order, order.workflowId, `The order's workflow ${how}`);
+}
+
+const NEVER_STARTED = "does not exist";
+
+/** How a workflow came to its end, in words; undefined while it runs. */
+async function endOf(client: Client, workflowId: string): Promise<string | undefined> {
+  try {
+    const { status } = await client.workflow.getHandle(workflowId).describe();
+    switch (status.name) {
+      case "RUNNING":
+      case "CONTINUED_AS_NEW":
+        return undefined;
+      case "TERMINATED":
+        return "was terminated from outside";
+      case "COMPLETED":
+        return "ended without a record of it";
+      default:
+        return `ended as ${status.name}`;
+    }
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return NEVER_STARTED;
+    throw error;
+  }
+}
+
+async function abandon(deps: UpkeepDeps, order: Order, workflowId: string, how: string): Promise<void> {
+  const { db, client, log } = deps;
+  // The last record and the end of a workflow are two steps: what was read before the look may be out of date.
+  const now = await findOrder(db, order.id);
+  const row = (await readPipelines(db, order.id)).find((one) => one.workflowId === workflowId);
+  if (!now || now.endedAt !== null || (row && isEnded(row.state))) return;
+  const input: AbandonInput = { orderId: order.id, workflowId, orderWorkflowId: order.workflowId, how };
+  try {
+    await client.workflow.start("abandonPipelines", {
+      workflowId: `abandon/${workflowId}`,
+      taskQueue: ORCHESTRATOR_QUEUE,
+      args: [input],
+      workflowIdReusePolicy: "ALLOW_DUPLICATE",
+      workflowIdConflictPolicy: "FAIL",
+      staticSummary: `clean up after ${workflowId}: ${how}`,
+    });
+    log.warn({ order: order.id, workflowId, how }, "abandoned");
+  } catch (error) {
+    // It is being cleaned up after already.
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
