@@ -76,7 +76,7 @@ export function keepCollection<T extends KubernetesObject>(options: CollectionOp
         signal,
       });
       const names = new Set(found.items.map((item) => item.metadata.name));
-      for (const object of [...objects.values()]) {
+      for (const object of objects.values()) {
         if (!names.has(object.metadata.name))
           remove(
             { ...object, metadata: { ...object.metadata, resourceVersion: found.metadata.resourceVersion } },

@@ -125,7 +125,7 @@ function watchNamespace(client: ClusterClient, namespace: string, signal: AbortS
   const view: NamespaceView = {
     namespace,
     sets: () => [...sets.all()],
-    set: sets.get,
+    set: (name) => sets.get(name),
     pods: (set) =>
       [...(bySet.get(set) ?? [])]
         .map((name) => pods.get(name))
@@ -137,8 +137,8 @@ function watchNamespace(client: ClusterClient, namespace: string, signal: AbortS
     async ready() {
       if (view.ageMs() === Number.POSITIVE_INFINITY) await view.refresh();
     },
-    absorbPod: pods.absorb,
-    absorbSet: sets.absorb,
+    absorbPod: (pod) => pods.absorb(pod),
+    absorbSet: (set) => sets.absorb(set),
     readySeenAt: (uid) => ready.get(uid)?.at,
     onChange: (set, listener) => view.onAnyChange((changed) => changed === set && listener()),
     onAnyChange(listener) {

@@ -124,12 +124,12 @@ export function patience(boundMs: number): { endure(error: unknown): number; res
 
 /** Tries again while the failure is a passing one. `attempt` must be safe to repeat. */
 export async function insist<T>(boundMs: number, attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  const { endure } = patience(boundMs);
+  const limits = patience(boundMs);
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
-      const pause = endure(error);
+      const pause = limits.endure(error);
       if (signal?.aborted === true) throw error;
       await sleep(pause);
     }

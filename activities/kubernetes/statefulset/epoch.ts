@@ -42,7 +42,7 @@ import { POD, epochOf, readNotes, targetHash, type Notes } from "./metadata.ts";
 /** Who takes an epoch, as noted on the workload. */
 export type Taker = {
   role: "move" | "apply" | "freeze" | "restore" | "reconcile";
-  /** For a person and for the order of attempts; `…@<attempt>` if there are several of one call. */
+  /** For a person and for the order of tries; ends in `#<attempt>.<try>` if there may be several of one call. */
   who: string;
   /** The person's click, ms since epoch; orders calls. */
   startedAt: number;
@@ -206,7 +206,8 @@ export function parseTaker(text: string): { role: string; startedAt: number; who
 }
 
 function attemptOf(who: string): number {
-  return Number(/@(\d+)$/.exec(who)?.[1] ?? 0);
+  const [, attempt = 0, attemptTry = 0] = /#(\d+)\.(\d+)$/.exec(who) ?? [];
+  return Number(attempt) * 1_000_000 + Number(attemptTry);
 }
 
 /** Replicas are only ever raised here. */

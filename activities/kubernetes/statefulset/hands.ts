@@ -125,7 +125,7 @@ export async function putRight(
 
 /** Looks at the pods with an unsettled patch. Returns whether the epoch may be closed. */
 export async function settle(cluster: Cluster, held: Held, hands: Hands): Promise<boolean> {
-  for (const [uid, name] of [...hands.unknown]) {
+  for (const [uid, name] of hands.unknown) {
     const pod = await findPod(cluster, held.key.namespace, name);
     if (pod?.metadata.uid !== uid || pod.metadata.labels?.[LABELS.hash] === targetHash(held.set))
       hands.unknown.delete(uid);
@@ -135,7 +135,7 @@ export async function settle(cluster: Cluster, held: Held, hands: Hands): Promis
 
 /** A patch of unknown outcome is settled when its pod is at the target (its test of the old hash fails now) or gone. */
 function settleByView(hands: Hands, pods: readonly PodObject[], target: string | undefined): void {
-  for (const [uid, name] of [...hands.unknown]) {
+  for (const [uid, name] of hands.unknown) {
     const pod = pods.find((one) => one.metadata.uid === uid);
     if (pod === undefined) continue;
     if (pod.metadata.labels?.[LABELS.hash] === target) {

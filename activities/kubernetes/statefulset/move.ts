@@ -2,35 +2,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { whyNot, summarise } from "../../../domain/workload/reason.ts";
-import { imagesOf, ordinalOf, stableJson, workloadName, LABELS } from "../../../domain/workload/render.ts";
-import { judgePod, type Judgement, type PodFacts, type Target } from "../../../domain/workload/updated.ts";
-import { nextWave, type Standing } from "../../../domain/workload/wave.ts";
+import { imagesOf, ordinalOf, stableJson, workloadName } from "../../../domain/workload/render.ts";
+import { nextWave } from "../../../domain/workload/wave.ts";
 import type { SetObject } from "../objects.ts";
-import type { Desired, GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
-import type { NamespaceView } from "../view.ts";
+import type { GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
 import { patience, type Cluster } from "./cluster.ts";
-import { closeEpoch, enrol, takeEpoch, type Held } from "./epoch.ts";
+import { closeEpoch, enrol, takeEpoch } from "./epoch.ts";
 import { podEvents } from "./events.ts";
-import { podFacts } from "./facts.ts";
-import { catchUp, newHands, putRight, settle, type Hands } from "./hands.ts";
-import { isOurs, readNotes, targetHash, templateImages, type Notes } from "./metadata.ts";
+import { catchUp, newHands, putRight, settle } from "./hands.ts";
+import { isOurs, templateImages, type Notes } from "./metadata.ts";
+import { milestonesOf, otherCells, partRows, progressOf, type Part, type Row } from "./rows.ts";
+import { Wake } from "./wake.ts";
 
 type Input = { parts: GroupPart[]; holder: string; startedAt: number };
 type Moved = Outcome & { pods: PodProgress[] };
-
-/** One workload's share of the group, while it is being moved. */
-type Part = {
-  desired: Desired;
-  name: string;
-  ordinals: Set<number>;
-  view: NamespaceView;
-  release: () => void;
-  hands: Hands;
-  held: Held | undefined;
-};
-
-/** One pod that belongs to the group or matters to it. */
-type Row = Standing & { part: Part | undefined; facts: PodFacts | undefined };
 
 /** Time between rounds without any event, ms. */
 const LULL_MS = 1000;
@@ -241,7 +226,7 @@ class Mover {
         ? rows.filter((row) => wave.pods.includes(row.name))
         : group
             .filter((row) => row.judgement.kind !== "updated")
-            .sort((a, b) => Number(b.enrolled) - Number(a.enrolled));
+            .toSorted((a, b) => Number(b.enrolled) - Number(a.enrolled));
     const reasons = await Promise.all(
       culprits.map(async (row, index) => ({ name: row.name, reason: await this.#reason(row, index < 3) })),
     );
@@ -335,124 +320,6 @@ class Mover {
       }
     });
   }
-}
-
-/** Lets one side sleep until the other has news. */
-class Wake {
-  #news = false;
-  #resolve: (() => void) | undefined;
-
-  now = (): void => {
-    this.#news = true;
-    this.#resolve?.();
-  };
-
-  async within(ms: number): Promise<void> {
-    if (!this.#news) {
-      const timer = setTimeout(this.now, ms);
-      await new Promise<void>((resolve) => (this.#resolve = resolve));
-      clearTimeout(timer);
-    }
-    this.#news = false;
-    this.#resolve = undefined;
-  }
-}
-
-function partRows(part: Part, now: number): Row[] {
-  const set = part.held?.set ?? part.view.set(part.name);
-  if (set === undefined)
-    return [...part.ordinals].map((ordinal) => row(part, ordinal, undefined, { kind: "missing" }, new Set()));
-  const enrolled = part.held?.notes.enrolled ?? readNotes(set).enrolled;
-  const target: Target = {
-    // No pod has an empty hash: until the controller has seen the template, none is at the target.
-    hash: targetHash(set) ?? "",
-    images: imagesOf(part.desired.spec),
-    readySeconds: part.desired.spec.release.readySeconds,
-  };
-  const byOrdinal = new Map<number, PodFacts>();
-  for (const pod of part.view.pods(part.name)) {
-    const facts = podFacts(part.name, pod, part.view.readySeenAt(pod.metadata.uid));
-    if (facts !== undefined) byOrdinal.set(facts.ordinal, facts);
-  }
-  const expected = new Set([...Array(set.spec.replicas ?? 1).keys(), ...part.ordinals, ...byOrdinal.keys()]);
-  return [...expected].map((ordinal) => {
-    const facts = byOrdinal.get(ordinal);
-    return row(part, ordinal, facts, judgePod(facts, target, now), enrolled);
-  });
-}
-
-function row(
-  part: Part,
-  ordinal: number,
-  facts: PodFacts | undefined,
-  judgement: Judgement,
-  enrolled: Set<number>,
-): Row {
-  return {
-    part,
-    name: `${part.name}-${ordinal}`,
-    inGroup: part.ordinals.has(ordinal),
-    held: true,
-    enrolled: enrolled.has(ordinal),
-    facts,
-    judgement,
-    available: facts !== undefined && facts.ready && judgement.kind !== "leaving",
-  };
-}
-
-/** Pods of the same service in cells that this group does not touch: they only count as available or not. */
-function otherCells(parts: Part[]): Row[] {
-  const rows: Row[] = [];
-  const seen = new Set(parts.map((part) => part.name));
-  for (const { view, desired } of parts) {
-    for (const set of view.sets()) {
-      const { name, labels = {} } = set.metadata;
-      const isSibling =
-        labels[LABELS.service] === desired.placement.service &&
-        labels[LABELS.workspaceGroup] === desired.placement.workspaceGroup;
-      if (!isSibling || seen.has(name)) continue;
-      seen.add(name);
-      const pods = view.pods(name).map((pod) => podFacts(name, pod));
-      const expected = Math.max(set.spec.replicas ?? 1, pods.length);
-      const available = pods.filter((pod) => pod !== undefined && pod.ready && !pod.leaving).length;
-      for (let index = 0; index < expected; index++) {
-        const isAvailable = index < available;
-        const judgement: Judgement = { kind: "old", available: isAvailable };
-        rows.push({
-          part: undefined,
-          name: `${name}/${index}`,
-          inGroup: false,
-          held: false,
-          enrolled: false,
-          facts: undefined,
-          judgement,
-          available: isAvailable,
-        });
-      }
-    }
-  }
-  return rows;
-}
-
-function progressOf(row: Row, final: boolean): PodProgress {
-  const pod = { cell: row.part!.desired.placement.cell, name: row.name };
-  if (row.judgement.kind === "updated") return { ...pod, state: "UPDATED" };
-  if (!row.enrolled) return { ...pod, state: "NOT_UPDATED" };
-  const reason = row.part!.hands.refusals.get(row.name) ?? whyNot(row.facts, row.judgement);
-  return { ...pod, state: final ? "FAILED" : "UPDATING", reason };
-}
-
-/** Steps forward of a pod of the group (or of one that the group waits for). */
-function milestonesOf({ name, inGroup, held, facts, judgement }: Row): string[] {
-  if (!held || facts === undefined) return [];
-  const there = judgement.kind === "updated" || judgement.kind === "settling";
-  const moved = there || judgement.kind === "changing";
-  return [
-    ...(inGroup ? [`${name} born`] : []),
-    ...(inGroup && moved ? [`${name} changed`] : []),
-    ...(there ? [`${name} ready`] : []),
-    ...(judgement.kind === "updated" ? [`${name} updated`] : []),
-  ];
 }
 
 function ordinalsIn(part: Part, pods: string[]): number[] {

@@ -94,7 +94,7 @@ async function observeOne(
     });
     return { faults };
   }
-  const pods = (await listPods(cluster, set)).sort((a, b) => ordinal(key.name, a) - ordinal(key.name, b));
+  const pods = (await listPods(cluster, set)).toSorted((a, b) => ordinal(key.name, a) - ordinal(key.name, b));
   const notes = readNotes(set);
   const target = targetHash(set);
   const promoted =

@@ -36,7 +36,9 @@ export async function verifyWorkloads(
       insist(
         cluster.bounds.unreachableMs,
         async () => {
-          await Promise.all(acquired.map(({ view }) => (view.ageMs() > olderThanMs ? view.refresh() : undefined)));
+          await Promise.all(
+            acquired.filter(({ view }) => view.ageMs() > olderThanMs).map(({ view }) => view.refresh()),
+          );
         },
         progress.signal,
       );

@@ -1,0 +1,124 @@
+/** The pods that matter to a group, judged. */
+import { whyNot } from "../../../domain/workload/reason.ts";
+import { imagesOf, LABELS } from "../../../domain/workload/render.ts";
+import { judgePod, type Judgement, type PodFacts, type Target } from "../../../domain/workload/updated.ts";
+import type { Standing } from "../../../domain/workload/wave.ts";
+import type { Desired, PodProgress } from "../port.ts";
+import type { NamespaceView } from "../view.ts";
+import type { Held } from "./epoch.ts";
+import { podFacts } from "./facts.ts";
+import type { Hands } from "./hands.ts";
+import { readNotes, targetHash } from "./metadata.ts";
+
+/** One workload's share of the group, while it is being moved. */
+export type Part = {
+  desired: Desired;
+  name: string;
+  ordinals: Set<number>;
+  view: NamespaceView;
+  release: () => void;
+  hands: Hands;
+  held: Held | undefined;
+};
+
+/** One pod that belongs to the group or matters to it. */
+export type Row = Standing & { part: Part | undefined; facts: PodFacts | undefined };
+
+/** The group's pods and the other pods of its workload. */
+export function partRows(part: Part, now: number): Row[] {
+  const set = part.held?.set ?? part.view.set(part.name);
+  if (set === undefined)
+    return [...part.ordinals].map((ordinal) => toRow(part, ordinal, undefined, { kind: "missing" }, new Set()));
+  const enrolled = part.held?.notes.enrolled ?? readNotes(set).enrolled;
+  const target: Target = {
+    // No pod has an empty hash: until the controller has seen the template, none is at the target.
+    hash: targetHash(set) ?? "",
+    images: imagesOf(part.desired.spec),
+    readySeconds: part.desired.spec.release.readySeconds,
+  };
+  const byOrdinal = new Map<number, PodFacts>();
+  for (const pod of part.view.pods(part.name)) {
+    const facts = podFacts(part.name, pod, part.view.readySeenAt(pod.metadata.uid));
+    if (facts !== undefined) byOrdinal.set(facts.ordinal, facts);
+  }
+  const expected = new Set([...Array(set.spec.replicas ?? 1).keys(), ...part.ordinals, ...byOrdinal.keys()]);
+  return [...expected].map((ordinal) => {
+    const facts = byOrdinal.get(ordinal);
+    return toRow(part, ordinal, facts, judgePod(facts, target, now), enrolled);
+  });
+}
+
+function toRow(
+  part: Part,
+  ordinal: number,
+  facts: PodFacts | undefined,
+  judgement: Judgement,
+  enrolled: Set<number>,
+): Row {
+  return {
+    part,
+    name: `${part.name}-${ordinal}`,
+    inGroup: part.ordinals.has(ordinal),
+    held: true,
+    enrolled: enrolled.has(ordinal),
+    facts,
+    judgement,
+    available: facts !== undefined && facts.ready && judgement.kind !== "leaving",
+  };
+}
+
+/** Pods of the same service in cells that this group does not touch: they only count as available or not. */
+export function otherCells(parts: Part[]): Row[] {
+  const rows: Row[] = [];
+  const seen = new Set(parts.map((part) => part.name));
+  for (const { view, desired } of parts) {
+    for (const set of view.sets()) {
+      const { name, labels = {} } = set.metadata;
+      const isSibling =
+        labels[LABELS.service] === desired.placement.service &&
+        labels[LABELS.workspaceGroup] === desired.placement.workspaceGroup;
+      if (!isSibling || seen.has(name)) continue;
+      seen.add(name);
+      const pods = view.pods(name).map((pod) => podFacts(name, pod));
+      const expected = Math.max(set.spec.replicas ?? 1, pods.length);
+      const available = pods.filter((pod) => pod !== undefined && pod.ready && !pod.leaving).length;
+      for (let index = 0; index < expected; index++) {
+        const isAvailable = index < available;
+        const judgement: Judgement = { kind: "old", available: isAvailable };
+        rows.push({
+          part: undefined,
+          name: `${name}/${index}`,
+          inGroup: false,
+          held: false,
+          enrolled: false,
+          facts: undefined,
+          judgement,
+          available: isAvailable,
+        });
+      }
+    }
+  }
+  return rows;
+}
+
+/** As reported; `final`: at the end of a failed move. */
+export function progressOf(row: Row, final: boolean): PodProgress {
+  const pod = { cell: row.part!.desired.placement.cell, name: row.name };
+  if (row.judgement.kind === "updated") return { ...pod, state: "UPDATED" };
+  if (!row.enrolled) return { ...pod, state: "NOT_UPDATED" };
+  const reason = row.part!.hands.refusals.get(row.name) ?? whyNot(row.facts, row.judgement);
+  return { ...pod, state: final ? "FAILED" : "UPDATING", reason };
+}
+
+/** Steps forward of a pod of the group (or of one that the group waits for). */
+export function milestonesOf({ name, inGroup, held, facts, judgement }: Row): string[] {
+  if (!held || facts === undefined) return [];
+  const there = judgement.kind === "updated" || judgement.kind === "settling";
+  const moved = there || judgement.kind === "changing";
+  return [
+    ...(inGroup ? [`${name} born`] : []),
+    ...(inGroup && moved ? [`${name} changed`] : []),
+    ...(there ? [`${name} ready`] : []),
+    ...(judgement.kind === "updated" ? [`${name} updated`] : []),
+  ];
+}

@@ -1,0 +1,87 @@
+/** The API server's audit log: the independent witness of who did what to which object, when, and with what answer. */
+import { readFileSync } from "node:fs";
+
+export type AuditRecord = {
+  id: string;
+  user: string;
+  verb: string;
+  resource: string;
+  subresource: string | undefined;
+  namespace: string;
+  name: string;
+  /** HTTP status of the answer. */
+  status: number;
+  /** When the request had come in and when it had been answered, ms since epoch. */
+  receivedAt: number;
+  answeredAt: number;
+  /** What was sent; JSON patches as the array that they are. */
+  body: unknown;
+};
+
+export type AuditFilter = { namespace?: string; user?: string; verb?: string; resource?: string; name?: string };
+
+type JsonPatch = { op: string; path: string; value?: unknown }[];
+type Line = {
+  auditID: string;
+  stage: string;
+  user: { username: string };
+  verb: string;
+  objectRef?: { resource?: string; subresource?: string; namespace?: string; name?: string };
+  responseStatus?: { code?: number };
+  requestObject?: unknown;
+  requestReceivedTimestamp: string;
+  stageTimestamp: string;
+};
+
+/** Finished requests in the order of their answers. A line that is just being written is left out. */
+export function readAuditLog(path: string, filter: AuditFilter = {}): AuditRecord[] {
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .flatMap(parse)
+    .filter((record) => matches(record, filter));
+}
+
+/** A pod's image as one accepted or refused write would have it. */
+export type ImagePatch = { pod: string; image: string; status: number; at: number; epoch: number };
+
+/** JSON patches that set an image on a pod, by everybody; the ones that were refused too. */
+export function imagePatches(path: string, namespace: string): ImagePatch[] {
+  return readAuditLog(path, { namespace, verb: "patch", resource: "pods" }).flatMap((record) => {
+    if (!Array.isArray(record.body)) return [];
+    const patch = record.body as JsonPatch;
+    const image = patch.find(({ op, path: at }) => op === "replace" && at.startsWith("/spec/containers/"))?.value;
+    const epoch = patch.find(({ op, path: at }) => op === "add" && at.endsWith("~1epoch"))?.value;
+    if (typeof image !== "string") return [];
+    return [{ pod: record.name, image, status: record.status, at: record.answeredAt, epoch: Number(epoch) }];
+  });
+}
+
+function parse(line: string): AuditRecord[] {
+  if (!line.endsWith("}")) return [];
+  let read: Line;
+  try {
+    read = JSON.parse(line) as Line;
+  } catch {
+    return [];
+  }
+  if (read.stage !== "ResponseComplete" && read.stage !== "Panic") return [];
+  return [
+    {
+      id: read.auditID,
+      user: read.user.username,
+      verb: read.verb,
+      resource: read.objectRef?.resource ?? "",
+      subresource: read.objectRef?.subresource,
+      namespace: read.objectRef?.namespace ?? "",
+      name: read.objectRef?.name ?? "",
+      status: read.responseStatus?.code ?? 0,
+      receivedAt: Date.parse(read.requestReceivedTimestamp),
+      answeredAt: Date.parse(read.stageTimestamp),
+      body: read.requestObject,
+    },
+  ];
+}
+
+function matches(record: AuditRecord, filter: AuditFilter): boolean {
+  return (Object.entries(filter) as [keyof AuditFilter, string][]).every(([key, value]) => record[key] === value);
+}
