@@ -1,17 +1,13 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { KubeConfig, CoreV1Api, ApiException } from "@kubernetes/client-node";
-import { parseAllDocuments } from "yaml";
+import { type Call, readCalls } from "./example-calls.ts";
 import { driveOrder, type ReleaseOrder } from "./example-order.ts";
 import { projectRoot } from "./paths.ts";
 import type { Progress } from "./progress.ts";
 import type { Rest } from "./rest.ts";
 
 const group = "shop";
-
-/** A document under `examples/`: one call of the API. */
-type Call = { put: string; body: unknown } | { post: string; body: unknown };
 
 /**
  * Applies `examples/shop` by the API, as a person with curl would, and drives its release to success.
@@ -68,21 +64,6 @@ async function findOrCreateOrder(
 
 function keyOf(content: unknown): string {
   return `example-${createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 32)}`;
-}
-
-/** Reads all documents of a folder, file by file; `${NAME}` as a whole value is replaced. */
-function readCalls(folder: string, values: Readonly<Record<string, string>>): Call[] {
-  return readdirSync(folder)
-    .filter((file) => file.endsWith(".yaml"))
-    .toSorted()
-    .flatMap((file) => parseAllDocuments(readFileSync(join(folder, file), "utf8")))
-    .map(
-      (document) =>
-        document.toJS({
-          reviver: (_key, value: unknown) =>
-            typeof value === "string" ? (values[/^\$\{(\w+)\}$/.exec(value)?.[1] ?? ""] ?? value) : value,
-        }) as Call,
-    );
 }
 
 async function ensureNamespace(kubeconfig: string, name: string): Promise<void> {
