@@ -30,7 +30,7 @@ export type App = FastifyInstance<
 >;
 
 /** Declares some routes below `/api/v1`. */
-export type Routes = (app: App, deps: AppDependencies) => void;
+type Routes = (app: App, deps: AppDependencies) => void;
 
 /** Everything the API works with; made and closed by whoever builds it. */
 export interface AppDependencies {

@@ -1,6 +1,6 @@
 import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet } from "jose";
 
-export const ROLES = ["admin", "viewer"] as const;
+const ROLES = ["admin", "viewer"] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Who makes a request. */
@@ -11,7 +11,7 @@ export interface Identity {
   readonly expiresAt: Date;
 }
 
-export type TokenCheck =
+type TokenCheck =
   | { readonly kind: "accepted"; readonly identity: Identity }
   /** `why` is shown to the caller. */
   | { readonly kind: "rejected"; readonly why: string };

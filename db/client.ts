@@ -5,7 +5,7 @@ import { Pool } from "pg";
 export type Database = NodePgDatabase;
 
 /** A transaction, or the database itself where a single statement is enough. */
-export type Tx = PgDatabase<NodePgQueryResultHKT, Record<string, never>>;
+export type Tx = PgDatabase<NodePgQueryResultHKT>;
 
 export interface DatabaseOptions {
   /** Most connections held at once; 10 unless told. */

@@ -1,4 +1,5 @@
 import { DrizzleQueryError } from "drizzle-orm";
+import { DatabaseError } from "pg";
 
 /** SQLSTATE, or the system's code for a network error, of whatever a query or a connection failed with. */
 function errorCode(error: unknown): string | undefined {
@@ -31,8 +32,7 @@ export function isDatabaseUnavailable(error: unknown): boolean {
 export function referringTable(error: unknown): string | undefined {
   if (errorCode(error) !== "23503") return undefined;
   const cause = error instanceof DrizzleQueryError ? error.cause : error;
-  const table = (cause as { table?: unknown } | undefined)?.table;
-  return typeof table === "string" ? table : "another table";
+  return (cause instanceof DatabaseError ? cause.table : undefined) ?? "another table";
 }
 
 /**
@@ -41,16 +41,15 @@ export function referringTable(error: unknown): string | undefined {
  */
 export function loggableError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
-  if (error instanceof DrizzleQueryError || "severity" in error) {
-    const cause = (error instanceof DrizzleQueryError ? error.cause : error) as
-      | (Error & { code?: string; constraint?: string; table?: string })
-      | undefined;
+  const cause = error instanceof DrizzleQueryError ? error.cause : error;
+  const server = cause instanceof DatabaseError ? cause : undefined;
+  if (error instanceof DrizzleQueryError || server !== undefined) {
     return {
       type: "DatabaseError",
       message: "a statement failed",
       code: errorCode(error),
-      constraint: cause?.constraint,
-      table: cause?.table,
+      constraint: server?.constraint,
+      table: server?.table,
       ...(error instanceof DrizzleQueryError ? { statement: error.query } : {}),
     };
   }

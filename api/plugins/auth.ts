@@ -4,7 +4,7 @@ import type { Identity, Role, VerifyToken } from "../identity.ts";
 import { Problem } from "../problem.ts";
 
 /** What a route needs: nothing, a role that reads, or a role that writes. */
-export type Access = "public" | "read" | "write";
+type Access = "public" | "read" | "write";
 
 declare module "fastify" {
   interface FastifyContextConfig {

@@ -30,7 +30,10 @@ export const openapi = fp(
         components: { securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
         security: [{ bearer: [] }],
       },
-      refResolver: { buildLocalReference: (json, _base, _fragment, index) => String(json.$id ?? `schema-${index}`) },
+      refResolver: {
+        buildLocalReference: (json, _base, _fragment, index) =>
+          typeof json.$id === "string" ? json.$id : `schema-${index}`,
+      },
     });
     app.get("/openapi.json", { config: { access: "public" }, schema: { hide: true } }, () => app.swagger());
   },

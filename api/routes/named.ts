@@ -145,7 +145,7 @@ export function declareNamed<Body extends TSchema, Item extends Named>(
 }
 
 /** @throws Problem when the group does not exist */
-export async function assertGroup(tx: Tx, group: string): Promise<void> {
+async function assertGroup(tx: Tx, group: string): Promise<void> {
   if ((await getGroup(tx, group)) === undefined) {
     throw refused({ kind: "not-found", what: `workspace group "${group}"` });
   }

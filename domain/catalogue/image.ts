@@ -1,5 +1,5 @@
 /** The parts of an image reference. */
-export interface ImageReference {
+interface ImageReference {
   /** Registry host, with its port if one is given; absent when the reference leaves the registry to the runtime. */
   readonly domain?: string;
   readonly path: string;

@@ -33,7 +33,7 @@ const Words = Type.Array(Type.String({ maxLength: 32_768, description: "a text o
   description: "a list of 1 to 100 texts",
 });
 
-export const EnvironmentVariable = Type.Object(
+const environmentVariableSchema = Type.Object(
   {
     name: Type.String({
       pattern: "^[A-Za-z_.-][A-Za-z0-9_.-]*$",
@@ -57,11 +57,8 @@ const portName = Type.String({
 });
 const protocol = Type.Enum(["TCP", "UDP"], { default: "TCP" });
 
-export const ContainerPort = Type.Object(
-  { name: Type.Optional(portName), containerPort: portNumber, protocol },
-  closed,
-);
-export const ContainerPortBody = Type.Object(
+const containerPortSchema = Type.Object({ name: Type.Optional(portName), containerPort: portNumber, protocol }, closed);
+const containerPortBodySchema = Type.Object(
   { name: Type.Optional(portName), containerPort: portNumber, protocol: Type.Optional(protocol) },
   closed,
 );
@@ -73,8 +70,8 @@ const quantity = Type.String({
   description: 'a Kubernetes quantity such as "500m" (CPU) or "256Mi" (memory)',
 });
 const ResourceList = Type.Object({ cpu: Type.Optional(quantity), memory: Type.Optional(quantity) }, closed);
-export const Resources = Type.Object({ requests: ResourceList, limits: ResourceList }, closed);
-export const ResourcesBody = Type.Partial(Resources, closed);
+const resourcesSchema = Type.Object({ requests: ResourceList, limits: ResourceList }, closed);
+const resourcesBodySchema = Type.Partial(resourcesSchema, closed);
 
 /** A port's number, or the name of one of the same container's ports. */
 const probePort = Type.Unsafe<number | string>({
@@ -124,7 +121,7 @@ const containerIdentity = {
   command: Type.Optional(Words),
   args: Type.Optional(Words),
 };
-const environment = Type.Array(EnvironmentVariable, {
+const environment = Type.Array(environmentVariableSchema, {
   maxItems: 200,
   description: "a list of at most 200 variables",
 });
@@ -132,8 +129,8 @@ export const Container = Type.Object(
   {
     ...containerIdentity,
     env: environment,
-    ports: Type.Array(ContainerPort),
-    resources: Resources,
+    ports: Type.Array(containerPortSchema),
+    resources: resourcesSchema,
     readinessProbe: Type.Optional(Probe),
     livenessProbe: Type.Optional(Probe),
     startupProbe: Type.Optional(Probe),
@@ -144,8 +141,10 @@ export const ContainerBody = Type.Object(
   {
     ...containerIdentity,
     env: Type.Optional(environment),
-    ports: Type.Optional(Type.Array(ContainerPortBody, { maxItems: 50, description: "a list of at most 50 ports" })),
-    resources: Type.Optional(ResourcesBody),
+    ports: Type.Optional(
+      Type.Array(containerPortBodySchema, { maxItems: 50, description: "a list of at most 50 ports" }),
+    ),
+    resources: Type.Optional(resourcesBodySchema),
     readinessProbe: Type.Optional(ProbeBody),
     livenessProbe: Type.Optional(ProbeBody),
     startupProbe: Type.Optional(ProbeBody),
@@ -163,7 +162,7 @@ const Labels = Type.Record(
   },
 );
 export const PodTemplate = Type.Object({ labels: Labels, containers: Type.Array(Container) }, closed);
-export const PodTemplateBody = Type.Object(
+const podTemplateBodySchema = Type.Object(
   {
     labels: Type.Optional(Labels),
     containers: Type.Array(ContainerBody, {
@@ -184,11 +183,11 @@ const cellRecord = {
   "x-keys": CELL_NAME_RULE,
 };
 const cellKey = Type.String({ pattern: DNS_LABEL_PATTERN });
-export const CellScale = Type.Object({ replicas }, closed);
-export const Cells = Type.Record(cellKey, CellScale, cellRecord);
-export const CellsBody = Type.Record(cellKey, Type.Object({ replicas: Type.Optional(replicas) }, closed), cellRecord);
+const cellScaleSchema = Type.Object({ replicas }, closed);
+const cellsSchema = Type.Record(cellKey, cellScaleSchema, cellRecord);
+const cellsBodySchema = Type.Record(cellKey, Type.Object({ replicas: Type.Optional(replicas) }, closed), cellRecord);
 
-export const ReleasePolicy = Type.Object(
+const releasePolicySchema = Type.Object(
   {
     /** How the pods are cut into groups. */
     strategy: Type.Enum(["BY_CELL", "QUICK"], { default: "BY_CELL" }),
@@ -206,15 +205,18 @@ export const ReleasePolicy = Type.Object(
   },
   closed,
 );
-export const ReleasePolicyBody = Type.Partial(ReleasePolicy, closed);
+const releasePolicyBodySchema = Type.Partial(releasePolicySchema, closed);
 
 /** What is posted. */
 export const RevisionBody = Type.Object(
-  { template: PodTemplateBody, cells: CellsBody, release: Type.Optional(ReleasePolicyBody) },
+  { template: podTemplateBodySchema, cells: cellsBodySchema, release: Type.Optional(releasePolicyBodySchema) },
   closed,
 );
 /** What is kept: the body with every default filled in. */
-export const RevisionSpec = Type.Object({ template: PodTemplate, cells: Cells, release: ReleasePolicy }, closed);
+export const RevisionSpec = Type.Object(
+  { template: PodTemplate, cells: cellsSchema, release: releasePolicySchema },
+  closed,
+);
 /** A stored revision, as it is answered. */
 export const Revision = Type.Object(
   {
@@ -227,15 +229,11 @@ export const Revision = Type.Object(
   closed,
 );
 
-export type EnvironmentVariable = Static<typeof EnvironmentVariable>;
-export type ContainerPort = Static<typeof ContainerPort>;
-export type Resources = Static<typeof Resources>;
 export type Probe = Static<typeof Probe>;
 export type ProbeBody = Static<typeof ProbeBody>;
 export type Container = Static<typeof Container>;
 export type ContainerBody = Static<typeof ContainerBody>;
 export type PodTemplate = Static<typeof PodTemplate>;
-export type ReleasePolicy = Static<typeof ReleasePolicy>;
 export type RevisionBody = Static<typeof RevisionBody>;
 export type RevisionSpec = Static<typeof RevisionSpec>;
 export type Revision = Static<typeof Revision>;
