@@ -4,6 +4,7 @@ import type { Database } from "../../../db/client.ts";
 import { findOrder } from "../../../db/repositories/orders.ts";
 import { readPlacedRevision } from "../../../db/repositories/placements.ts";
 import { CellwrightFailure } from "../../../domain/failures.ts";
+import type { OperationOutcome } from "../../../domain/pipeline/operation.ts";
 import type { Desired, WorkloadDriver } from "../port.ts";
 
 /** What operations on one cluster work with. */
@@ -40,14 +41,8 @@ export async function desiredWorkloads(
     .map(({ placement }) => ({ placement, revision: params.revision, spec: placed.revision, order: params.order }));
 }
 
-/** One outcome of several: the first failure, or everything that was done. */
-export function together<
-  T extends
-    | { outcome: "done"; summary: string; changed: boolean }
-    | { outcome: "failed"; reason: string; changed: boolean },
->(
-  outcomes: readonly T[],
-): { outcome: "done"; summary: string; changed: boolean } | { outcome: "failed"; reason: string; changed: boolean } {
+/** One outcome of several: the failures, or everything that was done. */
+export function together(outcomes: readonly OperationOutcome[]): OperationOutcome {
   const changed = outcomes.some((one) => one.changed);
   const reasons = outcomes.flatMap((one) => (one.outcome === "failed" ? [one.reason] : []));
   if (reasons.length > 0) return { outcome: "failed", reason: reasons.join("\n"), changed };

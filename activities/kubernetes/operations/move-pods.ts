@@ -29,7 +29,7 @@ export const movePods: Operation<ClusterDeps, WorkloadParams> = {
     try {
       const { pods: last, ...outcome } = await deps.driver.move(
         { parts, holder: `${params.order}/${holder}`, startedAt },
-        { signal, report: states.report },
+        { signal, report: (now) => states.report(now) },
       );
       states.report(last);
       return outcome;

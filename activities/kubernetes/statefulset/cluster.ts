@@ -109,7 +109,8 @@ export function patience(boundMs: number): { endure(error: unknown): number; res
   return {
     /** How long to wait before the next try, ms. */
     endure(error) {
-      if (!(error instanceof CellwrightFailure) || !error.retryable) throw error;
+      // Fenced may be worth another attempt of the whole activity, never another try of this one.
+      if (!(error instanceof CellwrightFailure) || !error.retryable || error.type === "Fenced") throw error;
       since ??= performance.now();
       if (performance.now() - since > boundMs) throw error;
       const pause = Math.min(2000, 50 * 2 ** Math.min(count++, 10)) * (0.5 + Math.random() / 2);
