@@ -15,7 +15,7 @@ function isCellwrightFailure(error: unknown): error is CellwrightFailure {
  * Failures of our own keep their type and message. Errors of libraries carry statements, headers and bodies: they are
  * logged here and enter the history as one sentence.
  */
-export function toFailure(error: unknown): unknown {
+function toFailure(error: unknown): unknown {
   if (isCellwrightFailure(error)) {
     return ApplicationFailure.create({
       type: error.type,
@@ -29,10 +29,11 @@ export function toFailure(error: unknown): unknown {
   }
   const loggable = loggableError(error);
   if (loggable["type"] === "DatabaseError") {
+    const { code } = loggable;
     Context.current().log.error("a database statement failed", { error: loggable });
     return ApplicationFailure.create({
       type: "RecordsFailed",
-      message: `a database statement failed (${String(loggable["code"] ?? "no code")}); the worker's log has it`,
+      message: `a database statement failed (${typeof code === "string" ? code : "no code"}); the worker's log has it`,
     });
   }
   return error;

@@ -4,7 +4,7 @@ import type { OperationOutcome, OperationSpec } from "../domain/pipeline/operati
 import type { Json } from "../domain/pipeline/task.ts";
 import { alive, guarded } from "./activity.ts";
 
-export type OperationContext = {
+type OperationContext = {
   /** Aborted when the call shall end early: it was cancelled, or its worker shuts down. */
   signal: AbortSignal;
   /** When a person or the plan set it going, milliseconds since 1970; the same for all tries of one call. */

@@ -1,10 +1,10 @@
 /** Brings database and Temporal namespace to what this version needs, and ends. Safe to run again, also by several at once. */
-import { temporal } from "@temporalio/proto";
+import proto from "@temporalio/proto";
 import { migrate } from "../db/migrate.ts";
 import { readWorkerConfig } from "./config.ts";
 import { connectClient, createLog, runProcess, untilItWorks } from "./process.ts";
 
-const { INDEXED_VALUE_TYPE_KEYWORD, INDEXED_VALUE_TYPE_KEYWORD_LIST } = temporal.api.enums.v1.IndexedValueType;
+const { INDEXED_VALUE_TYPE_KEYWORD, INDEXED_VALUE_TYPE_KEYWORD_LIST } = proto.temporal.api.enums.v1.IndexedValueType;
 const SEARCH_ATTRIBUTES = {
   CellwrightKind: INDEXED_VALUE_TYPE_KEYWORD,
   CellwrightOrderId: INDEXED_VALUE_TYPE_KEYWORD,

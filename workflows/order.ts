@@ -80,8 +80,8 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
     facts.push({ type: "abandoned", at: now(), reason: "its workflow was cancelled from outside" }),
   );
 
-  const calls = createCalls((event) => facts.push({ ...event, at: now() } as PipelineEvent));
-  const mail = createMail(input, (event) => facts.push({ ...event, at: now() } as PipelineEvent));
+  const calls = createCalls((event) => facts.push({ ...event, at: now() }));
+  const mail = createMail(input, (event) => facts.push({ ...event, at: now() }));
 
   const store = async (): Promise<void> => {
     if (storing) return;

@@ -5,19 +5,11 @@ import { findOrder, storePlan } from "../../db/repositories/orders.ts";
 import type { Order } from "../../db/repositories/orders.ts";
 import { CellwrightFailure } from "../../domain/failures.ts";
 import type { Invocation, Pipeline, TaskDefinition } from "../../domain/pipeline/task.ts";
+import type { PlannedPod } from "../../domain/workload/planned.ts";
 import { guarded } from "../activity.ts";
 
-export type PlannedPodRow = {
-  task: string;
-  service: string;
-  group: string;
-  cell: string;
-  cluster: string;
-  pod: string;
-};
-
-export type CompiledPlan =
-  | { ok: true; pipelines: Pipeline[]; pods: PlannedPodRow[]; essence: unknown }
+type CompiledPlan =
+  | { ok: true; pipelines: Pipeline[]; pods: PlannedPod[]; essence: unknown }
   | { ok: false; faults: string[] };
 
 /** How orders of one kind are planned. */

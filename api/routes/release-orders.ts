@@ -209,7 +209,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
       const until = Date.now() + PREVIEW_WAIT;
       let order = await existing(id);
       if (order.state === "INITIALIZING" && order.position === 0) {
-        const subjects = (order.request as ReleaseRequest).apps.map((app) => app.service);
+        const subjects = (order.request as ReleaseRequest).apps.map(({ service }) => service);
         try {
           await engine.start({ ...order, subjects });
         } catch (error) {

@@ -1,5 +1,5 @@
 /** The record of what orders did: append-only streams, and the projections made of them in the same transaction. */
-import { and, asc, eq, gt, gte, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, sql } from "drizzle-orm";
 import { CellwrightFailure } from "../../domain/failures.ts";
 import type { RecordedEvent } from "../../domain/pipeline/model.ts";
 import { isEnded } from "../../domain/pipeline/states.ts";
@@ -143,29 +143,8 @@ async function project(tx: Tx, append: Append, event: RecordedEvent): Promise<vo
   }
 }
 
-export type StoredEvent = { position: number; stream: string; sequence: number; event: RecordedEvent; storedAt: Date };
-
-/** Events of an order after a position, oldest first. */
-export async function readEvents(tx: Tx, orderId: string, after: number, limit: number): Promise<StoredEvent[]> {
-  return tx
-    .select({
-      position: orderEvents.position,
-      stream: orderEvents.stream,
-      sequence: orderEvents.sequence,
-      event: orderEvents.event,
-      storedAt: orderEvents.storedAt,
-    })
-    .from(orderEvents)
-    .where(and(eq(orderEvents.orderId, orderId), gt(orderEvents.position, after)))
-    .orderBy(asc(orderEvents.position))
-    .limit(limit);
-}
-
 /** The next sequence number that a stream expects. */
 export async function nextSequence(tx: Tx, stream: string): Promise<number> {
-  const [row] = await tx
-    .select({ events: pipelines.events })
-    .from(pipelines)
-    .where(and(eq(pipelines.workflowId, stream), gte(pipelines.events, 0)));
+  const [row] = await tx.select({ events: pipelines.events }).from(pipelines).where(eq(pipelines.workflowId, stream));
   return (row?.events ?? 0) + 1;
 }

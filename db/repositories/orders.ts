@@ -3,6 +3,7 @@ import { and, asc, desc, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
 import type { PipelineStateName, PodState } from "../../domain/pipeline/states.ts";
 import type { Pipeline } from "../../domain/pipeline/task.ts";
 import type { Actor } from "../../domain/pipeline/model.ts";
+import type { PlannedPod } from "../../domain/workload/planned.ts";
 import type { Tx } from "../client.ts";
 import { locks, orders, pipelines, snapshots, taskPods, tasks } from "../schema/index.ts";
 import { appendEvents, nextSequence } from "./order-events.ts";
@@ -105,7 +106,7 @@ export async function storePlan(
   orderId: string,
   generation: number,
   pipelinesOf: Pipeline[],
-  pods: { task: string; service: string; group: string; cell: string; cluster: string; pod: string }[],
+  pods: PlannedPod[],
 ): Promise<void> {
   const former = await tx
     .delete(tasks)

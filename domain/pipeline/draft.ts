@@ -17,7 +17,7 @@ export type Draft = {
 type Unstamped<E> = E extends { at: number } ? Omit<E, "at"> : never;
 
 export function record(draft: Draft, event: Unstamped<RecordedEvent>): void {
-  draft.commands.push({ do: "record", event: { ...event, at: draft.at } as RecordedEvent });
+  draft.commands.push({ do: "record", event: { ...event, at: draft.at } });
 }
 
 /** Asks for a look at the world and a plan made of it. */

@@ -12,12 +12,12 @@ import type { Bounds, Invocation, Json } from "./task.ts";
  * `look` reads while a person waits; `quick` one call of a store or an API; `wait` watches the world until it has changed; `script` foreign code;
  * `human` as long as people take.
  */
-export type LatencyClass = "look" | "quick" | "wait" | "script" | "human";
+type LatencyClass = "look" | "quick" | "wait" | "script" | "human";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-export const LATENCY_BOUNDS: Record<LatencyClass, Bounds & { attempts: number }> = {
+const LATENCY_BOUNDS: Record<LatencyClass, Bounds & { attempts: number }> = {
   look: { attempt: 12_000, total: 25_000, heartbeat: 10_000, attempts: 2 },
   quick: { attempt: 30_000, total: 2 * MINUTE, attempts: 5 },
   wait: { attempt: 6 * HOUR, total: 24 * HOUR, heartbeat: 10_000, attempts: 0 },

@@ -23,7 +23,7 @@ export const PIPELINE_STATES = [
 export type PipelineStateName = (typeof PIPELINE_STATES)[number];
 
 /** States that an order never leaves. */
-export const ENDED_STATES = [
+const ENDED_STATES = [
   "SUCCEEDED",
   "CANCELLED",
   "ROLLED_BACK",

@@ -97,7 +97,6 @@ function actOnOrder(draft: Draft, verb: Extract<Verb, { task?: undefined }>): vo
 
 function actOnTask(draft: Draft, verb: Extract<Verb, { task: string }>, task: TaskRecord | undefined): void {
   if (!task) return;
-  const { state } = draft;
   const said = verb.reason ? `: ${verb.reason}` : "";
   switch (verb.verb) {
     case "confirm":

@@ -143,10 +143,10 @@ export function refusalOf(state: PipelineState, verb: Verb): Refusal | undefined
   }
   const { definition } = record;
   // In STOPPING, the only thing left to do by task is trying a failed undo again.
-  const allowed =
+  const allowed: TaskVerb[] =
     state.stage === "STOPPING"
       ? name === "FAILED" && record.state === "FAILED" && !record.settled
-        ? (["retry"] satisfies TaskVerb[])
+        ? ["retry"]
         : []
       : state.stage === "RUNNING"
         ? allowedTaskVerbs(
@@ -154,7 +154,7 @@ export function refusalOf(state: PipelineState, verb: Verb): Refusal | undefined
             name,
           )
         : [];
-  if (!(allowed as TaskVerb[]).includes(verb.verb)) {
+  if (!allowed.includes(verb.verb)) {
     const paused = name === "PAUSED" ? " The order is paused: resume it first." : "";
     return {
       problem: "verb-not-allowed",

@@ -7,11 +7,12 @@ import type { RevisionSpec } from "../catalogue/revision.ts";
 import type { OperationCatalogue } from "../pipeline/operation.ts";
 import { invoke } from "../pipeline/operation.ts";
 import type { Pipeline, TaskDefinition } from "../pipeline/task.ts";
+import type { PlannedPod } from "../workload/planned.ts";
 import { podName } from "../workload/render.ts";
 import { cutGroups } from "./grouping.ts";
 import type { Group } from "./grouping.ts";
 
-export type ObservedCell = {
+type ObservedCell = {
   cell: string;
   cluster: string;
   /** Digest of what the revision would render here, images left out. */
@@ -40,9 +41,6 @@ export type ReleaseInput = {
   /** Milliseconds that a task waits for a worker of its cluster. */
   queueWait: number;
 };
-
-/** Which pods a task moves. Kept beside the pipelines, which must stay small. */
-export type PlannedPod = { task: string; service: string; group: string; cell: string; cluster: string; pod: string };
 
 export type Compiled =
   | { ok: true; pipelines: Pipeline[]; pods: PlannedPod[]; essence: unknown }

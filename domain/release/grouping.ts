@@ -3,7 +3,7 @@
 /** Pods of one cell, in the order in which they move. */
 export type CellPods = { cell: string; pods: string[] };
 
-export type GroupedPod = { cell: string; pod: string };
+type GroupedPod = { cell: string; pod: string };
 
 export type Group = {
   /** `beta`, or the number of the group, from 1. */
