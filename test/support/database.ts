@@ -13,9 +13,8 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A migrated database of one's own on the run's server, copied from a template that the first caller makes. */
-export async function createTestDatabase(): Promise<TestDatabase> {
-  const server = inject("stack").databaseUrl;
+/** A migrated database of one's own, by default on the run's server, copied from a template that the first caller makes. */
+export async function createTestDatabase(server = inject("stack").databaseUrl): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString("hex")}`;
   await onServer(server, async (client) => {
     await client.query("select pg_advisory_lock($1)", [TEMPLATE_LOCK]);
