@@ -21,7 +21,7 @@ import { createCalls, lookAndCompile } from "./calls.ts";
 import { createMail } from "./mail.ts";
 import { actUpdate, childLostSignal, controlSignal, reportSignal, VERB_REFUSED } from "./messages.ts";
 import type { PipelineInput, PipelineResult } from "./messages.ts";
-import { showDetails, showState } from "./show.ts";
+import { describeEvents, showDetails, showState } from "./show.ts";
 
 /** Events stored by one activity at most; keeps payloads small. */
 const BATCH = 200;
@@ -90,13 +90,14 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       while (outbox.length > 0 || owed.length > 0) {
         const batch = outbox.slice(0, BATCH);
         if (batch.length > 0) {
-          await records.appendEvents({
+          const append = {
             orderId: input.orderId,
             stream: workflowId,
             ...(input.child && { subject: input.child.subject }),
             first: nextSequence,
             events: batch,
-          });
+          };
+          await records.appendEvents.executeWithOptions({ summary: describeEvents(batch, state) }, [append]);
           outbox.splice(0, batch.length);
           nextSequence += batch.length;
         }
@@ -163,7 +164,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
     const step = decide(state, event);
     state = step.state;
     for (const command of step.commands) perform(command);
-    if (stateOf(state) !== before || event.type === "opened") showState(input, stateOf(state));
+    if (stateOf(state) !== before || event.type === "opened") showState(stateOf(state));
     showDetails(input, state);
     void store();
   };

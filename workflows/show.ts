@@ -1,7 +1,7 @@
 /** What a person sees of a pipeline in Temporal's UI. */
 import { setCurrentDetails, upsertSearchAttributes } from "@temporalio/workflow";
 import { defineSearchAttributeKey, TypedSearchAttributes } from "@temporalio/common";
-import type { PipelineState } from "../domain/pipeline/model.ts";
+import type { PipelineState, RecordedEvent } from "../domain/pipeline/model.ts";
 import type { PipelineStateName } from "../domain/pipeline/states.ts";
 import { reasonOf, records, stateOf } from "../domain/pipeline/view.ts";
 import type { PipelineInput } from "./messages.ts";
@@ -33,7 +33,7 @@ export function searchAttributes(
   ]);
 }
 
-export function showState(_input: PipelineInput, state: PipelineStateName): void {
+export function showState(state: PipelineStateName): void {
   upsertSearchAttributes([{ key: STATE, value: state }]);
 }
 
@@ -54,6 +54,24 @@ export function showDetails(input: PipelineInput, state: PipelineState): void {
       ...(rows.length > 200 ? [`… and ${rows.length - 200} more`] : []),
     ].join("\n"),
   );
+}
+
+/** One line about what is being recorded. */
+export function describeEvents(events: readonly RecordedEvent[], state: PipelineState | undefined): string {
+  const said = events.map((event) => {
+    switch (event.type) {
+      case "planned":
+        return `plan ${event.generation}`;
+      case "pipelineChanged":
+        return event.state;
+      case "taskChanged":
+        return `${state?.tasks[event.task]?.definition.title ?? event.task} ${event.state}`;
+      case "acted":
+        return `${event.verb} by ${event.actor.subject}${event.outcome === "accepted" ? "" : ` (${event.outcome})`}`;
+    }
+  });
+  const text = said.join(" · ");
+  return text.length > 200 ? `${text.slice(0, 197)}…` : text;
 }
 
 function cell(text: string): string {
