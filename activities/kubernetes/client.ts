@@ -1,14 +1,14 @@
 /**
  * Requests to one cluster's API server: authentication and TLS from a kubeconfig through the official client, plain JSON
  * objects as they travel, a bound on every request, and every error translated (`errors.ts`).
+ *
+ * The official client's own requests make a new connection each, over undici, whose HTTP/2 sessions throw past every
+ * handler when they idle (measured with undici 8.12); so requests are sent by Node's own client, HTTP/1.1, kept alive.
  */
-import {
-  HttpMethod,
-  IsomorphicFetchHttpLibrary,
-  KubeConfig,
-  RequestContext,
-  type ResponseContext,
-} from "@kubernetes/client-node";
+import { once } from "node:events";
+import { Agent as PlainAgent, request as sendPlain, type IncomingMessage } from "node:http";
+import { Agent as TlsAgent, request as sendTls, type RequestOptions } from "node:https";
+import { KubeConfig } from "@kubernetes/client-node";
 import { CellwrightFailure } from "../../domain/failures.ts";
 import { fromNetwork, fromStatus } from "./errors.ts";
 
@@ -62,24 +62,31 @@ export type ClientOptions = {
 /** Throws Invalid when the kubeconfig cannot be used. Sends nothing. */
 export async function createClusterClient(options: ClientOptions): Promise<ClusterClient> {
   const { cluster, timeoutMs: defaultTimeoutMs = 5000 } = options;
-  const { server, authenticated } = await readKubeconfig(options);
-  const library = new IsomorphicFetchHttpLibrary();
+  const { server, tls, headers } = await readKubeconfig(options);
+  const isTls = server.startsWith("https:");
+  const agent = isTls ? new TlsAgent({ ...tls, keepAlive: true }) : new PlainAgent({ keepAlive: true });
 
-  async function send(request: ClusterRequest, signal: AbortSignal): Promise<ResponseContext> {
+  async function send(request: ClusterRequest, signal: AbortSignal): Promise<IncomingMessage> {
     const url = new URL(server + request.path);
     for (const [key, value] of Object.entries(request.query ?? {})) url.searchParams.set(key, String(value));
-    // One dispatcher for all requests: the official client makes a new one, and so a new connection, for each.
-    const context = new RequestContext(url.toString(), HttpMethod[request.method]);
-    for (const [name, value] of Object.entries(authenticated.getHeaders())) context.setHeaderParam(name, value);
-    const dispatcher = authenticated.getDispatcher();
-    if (dispatcher !== undefined) context.setDispatcher(dispatcher);
-    context.setHeaderParam("Accept", CONTENT.json);
-    if (request.body !== undefined) {
-      context.setHeaderParam("Content-Type", request.contentType ?? CONTENT.json);
-      context.setBody(JSON.stringify(request.body));
-    }
-    context.setSignal(signal);
-    return library.send(context).toPromise();
+    const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
+    const outgoing = (isTls ? sendTls : sendPlain)(url, {
+      agent,
+      method: request.method,
+      signal,
+      headers: {
+        ...headers,
+        accept: CONTENT.json,
+        ...(body === undefined
+          ? {}
+          : { "content-type": request.contentType ?? CONTENT.json, "content-length": String(body.length) }),
+      },
+    });
+    // What happens after the answer has begun is seen on the answer.
+    outgoing.on("error", () => undefined);
+    outgoing.end(body);
+    const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+    return answer;
   }
 
   return {
@@ -88,20 +95,17 @@ export async function createClusterClient(options: ClientOptions): Promise<Clust
       const bound = AbortSignal.timeout(request.timeoutMs ?? defaultTimeoutMs);
       const signal = request.signal === undefined ? bound : AbortSignal.any([bound, request.signal]);
       const what = describe(request);
-      let status: number;
-      let headers: Record<string, string>;
+      let answer: IncomingMessage;
       let text: string;
       let body: unknown;
       try {
-        const response = await send(request, signal);
-        status = response.httpStatusCode;
-        headers = response.headers;
-        text = await response.body.text();
-        if (status < 300) body = JSON.parse(text);
+        answer = await send(request, signal);
+        text = await readText(answer);
+        if (isSuccess(answer)) body = JSON.parse(text);
       } catch (error) {
         throw fromNetwork(error, what, cluster);
       }
-      if (status >= 300) throw fromStatus(status, text, headers, what, cluster);
+      if (!isSuccess(answer)) throw fromStatus(answer.statusCode ?? 0, text, answer.headers, what, cluster);
       return body as T;
     },
     async watch({ path, query, silenceMs, signal, onContact, onEvent }) {
@@ -119,14 +123,12 @@ export async function createClusterClient(options: ClientOptions): Promise<Clust
           path,
           query: { ...query, watch: true, allowWatchBookmarks: true },
         };
-        const response = await send(request, AbortSignal.any([signal, silence.signal]));
-        if (response.httpStatusCode !== 200) {
-          throw fromStatus(response.httpStatusCode, await response.body.text(), response.headers, what, cluster);
+        const answer = await send(request, AbortSignal.any([signal, silence.signal]));
+        if (!isSuccess(answer)) {
+          throw fromStatus(answer.statusCode ?? 0, await readText(answer), answer.headers, what, cluster);
         }
         contact();
-        const stream = response.body.stream();
-        if (stream === null) return;
-        await eachLine(stream, contact, (line) => onEvent(JSON.parse(line) as WatchEvent));
+        await eachLine(answer, contact, (line) => onEvent(JSON.parse(line) as WatchEvent));
       } catch (error) {
         if (error instanceof CellwrightFailure) throw error;
         throw fromNetwork(error, what, cluster);
@@ -137,18 +139,34 @@ export async function createClusterClient(options: ClientOptions): Promise<Clust
   };
 }
 
-async function readKubeconfig({
-  cluster,
-  kubeconfig,
-}: ClientOptions): Promise<{ server: string; authenticated: RequestContext }> {
+type Access = {
+  server: string;
+  tls: Pick<RequestOptions, "ca" | "cert" | "key" | "pfx" | "passphrase" | "rejectUnauthorized" | "servername">;
+  headers: Record<string, string>;
+};
+
+async function readKubeconfig({ cluster, kubeconfig }: ClientOptions): Promise<Access> {
   try {
     const config = new KubeConfig();
     config.loadFromString(kubeconfig);
     const server = config.getCurrentCluster()?.server.replace(/\/+$/, "");
     if (server === undefined) throw new Error("its current-context names no cluster");
-    const authenticated = new RequestContext(server, HttpMethod.GET);
-    await config.applySecurityAuthentication(authenticated);
-    return { server, authenticated };
+    const options: RequestOptions = {};
+    await config.applyToHTTPSOptions(options);
+    const headers = Object.fromEntries(
+      Object.entries(options.headers ?? {}).flatMap(([name, value]) =>
+        typeof value === "string" ? [[name, value]] : [],
+      ),
+    );
+    if (typeof options.auth === "string")
+      headers["Authorization"] = `Basic ${Buffer.from(options.auth).toString("base64")}`;
+    const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
+    const tls = Object.fromEntries(
+      Object.entries({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername }).filter(
+        ([, value]) => value !== undefined,
+      ),
+    );
+    return { server, tls, headers };
   } catch (error) {
     // The library's own message may quote the file; only ours is passed on.
     const why = error instanceof Error && error.message.startsWith("its ") ? error.message : "it cannot be read";
@@ -156,16 +174,22 @@ async function readKubeconfig({
   }
 }
 
-async function eachLine(
-  stream: ReadableStream<Uint8Array>,
-  contact: () => void,
-  onLine: (line: string) => void,
-): Promise<void> {
+function isSuccess(answer: IncomingMessage): boolean {
+  return answer.statusCode !== undefined && answer.statusCode >= 200 && answer.statusCode < 300;
+}
+
+async function readText(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+async function eachLine(answer: IncomingMessage, contact: () => void, onLine: (line: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
-  for await (const chunk of stream) {
+  for await (const chunk of answer) {
     contact();
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    const lines = (rest + decoder.decode(chunk as Buffer, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) if (line !== "") onLine(line);
   }

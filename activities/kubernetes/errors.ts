@@ -41,7 +41,7 @@ export function isUnknownOutcome(error: unknown): boolean {
 export function fromStatus(
   status: number,
   body: string,
-  headers: Record<string, string>,
+  headers: Record<string, string | string[] | undefined>,
   what: string,
   where: string,
 ): ClusterError {
@@ -94,19 +94,12 @@ export function fromNetwork(error: unknown, what: string, where: string): Cluste
 }
 
 /** These happen before a connection stands, so nothing has been sent. */
-const NEVER_SENT = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "UND_ERR_CONNECT_TIMEOUT",
-]);
+const NEVER_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
 
 function codeOf(error: unknown): string {
   for (let inner: unknown = error, depth = 0; inner instanceof Error && depth < 5; inner = inner.cause, depth++) {
-    if ("code" in inner && typeof inner.code === "string") return inner.code;
     if (inner.name === "TimeoutError" || inner.name === "AbortError") return "timeout";
+    if ("code" in inner && typeof inner.code === "string") return inner.code;
     if (inner instanceof AggregateError && inner.errors.length > 0) return codeOf(inner.errors[0]);
   }
   return "connection failed";

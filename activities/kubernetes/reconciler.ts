@@ -152,6 +152,7 @@ class Repairs {
           throw new CellwrightFailure("Fenced", `${name} is being moved`);
       },
       seen,
+      onStamped: this.#view.absorbPod,
       signal,
     });
     this.#view.absorbSet(held.set);

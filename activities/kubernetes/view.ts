@@ -20,8 +20,8 @@ export type NamespaceView = {
   refresh(): Promise<void>;
   /** Resolves when the first lists are in, or rejects with what hinders them. */
   ready(): Promise<void>;
-  absorbPod(pod: PodObject): void;
-  absorbSet(set: SetObject): void;
+  absorbPod: (pod: PodObject) => void;
+  absorbSet: (set: SetObject) => void;
   /** ms since epoch by our clock when this pod was seen becoming ready as it is now; undefined if that was not watched. */
   readySeenAt(uid: string): number | undefined;
   /** Calls `listener` after changes of this workload or its pods. Returns the end of it. */

@@ -128,7 +128,7 @@ export async function startHoldProxy(options: {
           new Promise((resolve, reject) => {
             const release = async (): Promise<number> => {
               const answer = await forward().catch((error: unknown) => {
-                reject(error as Error);
+                reject(error);
                 throw error;
               });
               send(response, answer);

@@ -35,11 +35,7 @@ const SERVICE_DIGEST = "cellwright.io/rendering";
 export async function applyDesired(cluster: Cluster, desired: Desired, progress: Progress): Promise<Outcome> {
   const key = keyOf(desired.placement);
   const call: Call = { who: `${desired.order} ${nonce()}`, firstEpoch: undefined };
-  const outcome = await insist(
-    cluster.bounds.unreachableMs,
-    () => applyOnce(cluster, key, desired, call, progress),
-    progress.signal,
-  );
+  const outcome = await insist(cluster, () => applyOnce(cluster, key, desired, call, progress), progress.signal);
   if (outcome.outcome === "failed") return outcome;
   await untilObserved(cluster, key, progress);
   return outcome;
@@ -143,6 +139,7 @@ async function fence(
       if (!isOurs(set, desired.placement))
         throw new CellwrightFailure("Conflict", `${key.namespace}/${key.name} changed hands`);
     },
+    onStamped: () => undefined,
     signal: progress.signal,
   });
 }
@@ -229,10 +226,10 @@ export async function untilObserved(
 ): Promise<void> {
   const { view, release } = cluster.views.acquire(key.namespace);
   try {
-    const committed = await insist(cluster.bounds.unreachableMs, () => findSet(cluster, key), progress.signal);
+    const committed = await insist(cluster, () => findSet(cluster, key), progress.signal);
     if (committed === undefined || targetHash(committed) !== undefined) return;
     const wanted = committed.metadata.generation ?? 0;
-    await insist(cluster.bounds.unreachableMs, () => view.ready(), progress.signal);
+    await insist(cluster, () => view.ready(), progress.signal);
     await new Promise<void>((resolve, reject) => {
       const isSeen = () => (view.set(key.name)?.status?.observedGeneration ?? 0) >= wanted;
       const end = (error?: CellwrightFailure) => {

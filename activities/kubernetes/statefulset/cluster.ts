@@ -20,11 +20,22 @@ export type Bounds = {
   staleMs: number;
   /** Pod patches under way at once, per workload. */
   concurrency: number;
+  /**
+   * How long the API server may refuse our identity before that is taken for its answer, ms: one that has just been
+   * started refuses what it will allow once it has read its roles (measured on 1.34).
+   */
+  forbiddenMs: number;
   /** How long the StatefulSet controller may take to see a template, ms. */
   observedMs: number;
 };
 
-export const BOUNDS: Bounds = { unreachableMs: 30_000, staleMs: 5000, concurrency: 16, observedMs: 60_000 };
+export const BOUNDS: Bounds = {
+  unreachableMs: 30_000,
+  staleMs: 5000,
+  concurrency: 16,
+  observedMs: 60_000,
+  forbiddenMs: 10_000,
+};
 
 export type Cluster = {
   client: ClusterClient;
@@ -103,16 +114,21 @@ export async function swapProgress(
 }
 
 /** Ends the retrying of something that passes: rethrows what does not pass, and what has lasted too long. */
-export function patience(boundMs: number): { endure(error: unknown): number; reset(): void } {
+export function patience({ unreachableMs, forbiddenMs }: Pick<Bounds, "unreachableMs" | "forbiddenMs">): {
+  endure(error: unknown): number;
+  reset(): void;
+} {
   let since: number | undefined;
   let count = 0;
   return {
     /** How long to wait before the next try, ms. */
     endure(error) {
+      if (!(error instanceof CellwrightFailure)) throw error;
+      const bound = error.type === "ClusterForbidden" ? Math.min(forbiddenMs, unreachableMs) : unreachableMs;
       // Fenced may be worth another attempt of the whole activity, never another try of this one.
-      if (!(error instanceof CellwrightFailure) || !error.retryable || error.type === "Fenced") throw error;
+      const passes = (error.retryable && error.type !== "Fenced") || error.type === "ClusterForbidden";
       since ??= performance.now();
-      if (performance.now() - since > boundMs) throw error;
+      if (!passes || performance.now() - since > bound) throw error;
       const pause = Math.min(2000, 50 * 2 ** Math.min(count++, 10)) * (0.5 + Math.random() / 2);
       return Math.max(error.delayMs ?? 0, pause);
     },
@@ -124,8 +140,8 @@ export function patience(boundMs: number): { endure(error: unknown): number; res
 }
 
 /** Tries again while the failure is a passing one. `attempt` must be safe to repeat. */
-export async function insist<T>(boundMs: number, attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  const limits = patience(boundMs);
+export async function insist<T>({ bounds }: Cluster, attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  const limits = patience(bounds);
   for (;;) {
     try {
       return await attempt();

@@ -69,6 +69,8 @@ export type TakeInput = {
   enrol?: Iterable<number>;
   /** Uids of all pods that were seen before this call. */
   seen?: Iterable<string>;
+  /** Told of every pod that was stamped, so that the next patch tests the stamp and not what was before it. */
+  onStamped: (pod: PodObject) => void;
   signal?: AbortSignal;
 };
 
@@ -80,7 +82,7 @@ export async function takeEpoch(cluster: Cluster, input: TakeInput): Promise<Hel
   // Of the state that our own swap replaced, when its outcome was unknown.
   let wasOpen = false;
   const held = await insist(
-    cluster.bounds.unreachableMs,
+    cluster,
     async (): Promise<Held> => {
       const set = await getSet(cluster, key);
       const notes = readNotes(set);
@@ -100,7 +102,7 @@ export async function takeEpoch(cluster: Cluster, input: TakeInput): Promise<Hel
     },
     input.signal,
   );
-  if (wasOpen) await stampPods(cluster, held);
+  if (wasOpen) await stampPods(cluster, held, input.onStamped);
   return held;
 }
 
@@ -129,7 +131,7 @@ export async function confirmHeld(cluster: Cluster, held: Held, seen: Iterable<s
  * idempotent. Throws Fenced.
  */
 export async function swapHeld(cluster: Cluster, held: Held, change: (notes: Notes) => Notes): Promise<void> {
-  await insist(cluster.bounds.unreachableMs, async () => {
+  await insist(cluster, async () => {
     const next = change(held.notes);
     try {
       const set = await swapProgress(cluster, held.set, next, replicasFor(held.set, next.enrolled));
@@ -215,8 +217,8 @@ function replicasFor(set: SetObject, enrolled: Set<number>): number {
   return Math.max(set.spec.replicas ?? 1, ...[...enrolled].map((ordinal) => ordinal + 1));
 }
 
-async function stampPods(cluster: Cluster, held: Held): Promise<void> {
-  const pods = await insist(cluster.bounds.unreachableMs, () => listPods(cluster, held.set));
+async function stampPods(cluster: Cluster, held: Held, onStamped: TakeInput["onStamped"]): Promise<void> {
+  const pods = await insist(cluster, () => listPods(cluster, held.set));
   const target = targetHash(held.set);
   const inReach = pods.filter((pod) => {
     const ordinal = ordinalOf(held.key.name, pod.metadata.name);
@@ -227,22 +229,30 @@ async function stampPods(cluster: Cluster, held: Held): Promise<void> {
     );
   });
   cluster.log.info({ workload: held.key.name, epoch: held.epoch, pods: inReach.length }, "fencing the former holder");
-  await eachAtOnce(inReach, cluster.bounds.concurrency, (pod) => stampPod(cluster, held, pod));
+  await eachAtOnce(inReach, cluster.bounds.concurrency, (pod) => stampPod(cluster, held, pod, onStamped));
 }
 
 /**
  * A compare-and-swap on the pod's own note: a stamp that arrives late, after a still newer one, must not take it back.
  * Returns when the pod carries our epoch, or is gone.
  */
-async function stampPod(cluster: Cluster, held: Held, listed: PodObject): Promise<void> {
+async function stampPod(
+  cluster: Cluster,
+  held: Held,
+  listed: PodObject,
+  onStamped: TakeInput["onStamped"],
+): Promise<void> {
   let pod = listed;
-  await insist(cluster.bounds.unreachableMs, async () => {
+  await insist(cluster, async () => {
     for (;;) {
       const epoch = epochOf(pod);
       if (epoch !== undefined && epoch > held.epoch) throw fenced(held.key);
-      if (epoch === held.epoch) return;
+      if (epoch === held.epoch) {
+        onStamped(pod);
+        return;
+      }
       try {
-        await cluster.client.request({
+        const stamped = await cluster.client.request<PodObject>({
           method: "PATCH",
           path: paths.pod(held.key.namespace, pod.metadata.name),
           query: { fieldManager: "cellwright-progress" },
@@ -254,6 +264,7 @@ async function stampPod(cluster: Cluster, held: Held, listed: PodObject): Promis
             { op: "add", path: EPOCH_PATH, value: String(held.epoch) },
           ],
         });
+        onStamped(stamped);
         return;
       } catch (error) {
         if (hasStatus(error, 404)) return;

@@ -18,8 +18,10 @@ export type Hands = {
   unknown: Map<string, string>;
   /** Pod → what the cluster answered to the last change that it refused. */
   refusals: Map<string, string>;
-  /** The identity lacks a right; trying on is of no use. */
+  /** The identity lacks a right, and has lacked it for so long that trying on is of no use. */
   forbidden: string | undefined;
+  /** Since when (`performance.now()`). */
+  forbiddenSince: number | undefined;
   /** No patch before this time (`performance.now()`). */
   notBefore: number;
   /** Names of pods that were changed. */
@@ -27,7 +29,14 @@ export type Hands = {
 };
 
 export function newHands(): Hands {
-  return { unknown: new Map(), refusals: new Map(), forbidden: undefined, notBefore: 0, moved: new Set() };
+  return {
+    unknown: new Map(),
+    refusals: new Map(),
+    forbidden: undefined,
+    forbiddenSince: undefined,
+    notBefore: 0,
+    moved: new Set(),
+  };
 }
 
 /** Enrolled pods that exist and are not at the template's revision. */
@@ -93,6 +102,7 @@ export async function putRight(
         hands.unknown.delete(uid);
         hands.refusals.delete(name);
         hands.moved.add(name);
+        hands.forbiddenSince = undefined;
         view.absorbPod(result.pod);
         return;
       case "outdated":
@@ -105,22 +115,28 @@ export async function putRight(
         return;
       case "refused":
         hands.refusals.set(name, result.message);
-        hands.notBefore = performance.now() + 1000;
-        if (result.forbidden) hands.forbidden = result.message;
+        postpone(hands, 1000);
+        if (!result.forbidden) return;
+        hands.forbiddenSince ??= performance.now();
+        if (performance.now() - hands.forbiddenSince >= cluster.bounds.forbiddenMs) hands.forbidden = result.message;
         return;
       case "later":
-        hands.notBefore = performance.now() + result.delayMs;
+        postpone(hands, result.delayMs);
         cluster.log.info({ workload: held.key.name, pod: name, err: result.error.message }, "patch postponed");
         return;
       case "unknown":
         hands.unknown.set(uid, name);
-        hands.notBefore = performance.now() + 200;
+        postpone(hands, 200);
         cluster.log.warn(
           { workload: held.key.name, pod: name, err: result.error.message },
           "outcome of a patch is unknown",
         );
     }
   });
+}
+
+function postpone(hands: Hands, ms: number): void {
+  hands.notBefore = Math.max(hands.notBefore, performance.now() + ms);
 }
 
 /** Looks at the pods with an unsettled patch. Returns whether the epoch may be closed. */

@@ -60,7 +60,7 @@ class Mover {
     this.#parts = parts;
     this.#input = input;
     this.#progress = progress;
-    this.#patience = patience(cluster.bounds.unreachableMs);
+    this.#patience = patience(cluster.bounds);
     this.#progressedAt = input.startedAt;
   }
 
@@ -154,6 +154,7 @@ class Mover {
         check: this.#check(part),
         enrol: ordinalsIn(part, first),
         seen: uidsOf(part),
+        onStamped: part.view.absorbPod,
         signal: this.#progress.signal,
       });
       part.view.absorbSet(part.held.set);

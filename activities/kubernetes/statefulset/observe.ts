@@ -24,7 +24,7 @@ export async function observeWorkloads(
   cluster: Cluster,
   { namespace, placements }: { namespace: string; placements: Placement[] },
 ): Promise<Observation> {
-  return insist(cluster.bounds.unreachableMs / 3, async () => {
+  return insist(cluster, async () => {
     const faults = [...(await namespaceFaults(cluster, namespace)), ...(await missingRights(cluster, namespace))];
     if (faults.length > 0) return { workloads: [], faults };
     const found = await Promise.all(placements.map((placement) => observeOne(cluster, placement)));

@@ -17,11 +17,7 @@ export async function restoreWorkload(
   previous: (revision: number) => Promise<Desired>,
   progress: Progress,
 ): Promise<Outcome> {
-  const outcome = await insist(
-    cluster.bounds.unreachableMs,
-    () => restoreOnce(cluster, desired, previous, progress),
-    progress.signal,
-  );
+  const outcome = await insist(cluster, () => restoreOnce(cluster, desired, previous, progress), progress.signal);
   if (outcome.outcome === "done") await untilObserved(cluster, keyOf(desired.placement), progress);
   return outcome;
 }
@@ -53,7 +49,13 @@ async function restoreOnce(
         throw new CellwrightFailure("Conflict", `${where} changed hands`);
     };
     const taker = { role: "restore", who: desired.order, startedAt: Date.now() } as const;
-    ({ set, notes } = await takeEpoch(cluster, { key, taker, check, signal: progress.signal }));
+    ({ set, notes } = await takeEpoch(cluster, {
+      key,
+      taker,
+      check,
+      onStamped: () => undefined,
+      signal: progress.signal,
+    }));
   }
   if (notes.enrolled.size > 0)
     return failed(`Pods of ${where} have moved already; going back means a rollback, not an undo`);
@@ -124,7 +126,7 @@ export async function freezeWorkload(
   const key = keyOf(placement);
   const where = `${key.namespace}/${key.name}`;
   const nothing = (summary: string) => ({ outcome: "done", summary, changed: false, moved: 0, total: 0 }) as const;
-  const found = await insist(cluster.bounds.unreachableMs, () => findSet(cluster, key));
+  const found = await insist(cluster, () => findSet(cluster, key));
   if (found === undefined) return nothing(`${where} does not exist`);
   if (!isOurs(found, placement) || readNotes(found).order !== order)
     return nothing(`${where} does not belong to order ${order}`);
@@ -132,13 +134,14 @@ export async function freezeWorkload(
   const held = await takeEpoch(cluster, {
     key,
     taker: { role: "freeze", who: holder, startedAt: Date.now() },
+    onStamped: () => undefined,
     check: (set, notes) => {
       if (!isOurs(set, placement) || notes.order !== order)
         throw new CellwrightFailure("Fenced", `${where} belongs to order ${notes.order} now`);
     },
   });
   // Fenced: from here on the pods' revisions stand still, except for pods that are born.
-  const pods = await insist(cluster.bounds.unreachableMs, () => listPods(cluster, held.set));
+  const pods = await insist(cluster, () => listPods(cluster, held.set));
   const target = targetHash(held.set);
   const moved = pods.flatMap((pod) => {
     const ordinal = ordinalOf(key.name, pod.metadata.name);

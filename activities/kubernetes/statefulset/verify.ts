@@ -34,7 +34,7 @@ export async function verifyWorkloads(
   try {
     const refresh = (olderThanMs: number) =>
       insist(
-        cluster.bounds.unreachableMs,
+        cluster,
         async () => {
           await Promise.all(
             acquired.filter(({ view }) => view.ageMs() > olderThanMs).map(({ view }) => view.refresh()),
