@@ -10,11 +10,19 @@ import { createServer as createTlsServer } from "node:https";
 import { request as requestPlain } from "node:http";
 import { request as requestTls } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inject } from "vitest";
 import { parse, stringify } from "yaml";
 
 export type SeenRequest = { method: string; url: string; body: string };
 export type Match = (request: SeenRequest) => boolean;
+
+/** A change in place of a pod (of the pod `name`, if given). */
+export function changesPod(name = ""): Match {
+  return ({ method, url, body }) =>
+    method === "PATCH" && url.includes(name === "" ? "/pods/" : `/pods/${name}?`) && body.includes("/spec/containers/");
+}
 
 /** A request that is being held. */
 export type HeldRequest = {
@@ -41,10 +49,15 @@ export type HoldProxy = {
     status: number,
     options?: { times?: number; body?: object; headers?: Record<string, string> },
   ): void;
-  /** Passes matching requests on after a while. */
-  delay(match: Match, ms: number, times?: number): void;
+  /**
+   * Passes matching requests on after a while. With `lost`, those whose sender has died meanwhile never arrive; otherwise
+   * they do, late.
+   */
+  delay(match: Match, ms: number | (() => number), options?: { times?: number; lost?: () => boolean }): void;
   /** Cuts the connection of matching requests: before they reach the API server, or after it has answered. */
   cut(match: Match, when: "before" | "after", times?: number): void;
+  /** Tells of every request as it comes in. */
+  onRequest(listener: (request: SeenRequest) => void): void;
   /** Ends every connection that stands, watches too. */
   disconnect(): void;
   /** From now on nothing comes through, without a word; connections stay up. */
@@ -54,8 +67,16 @@ export type HoldProxy = {
   close(): Promise<void>;
 };
 
+/** Before the run's cluster, as Cellwright, with the API server's own certificate: a client sees no difference. */
+export async function openHoldProxy(kubernetes = inject("stack").kubernetes): Promise<HoldProxy> {
+  const kubeconfigFile = kubernetes.kubeconfigs.cellwright;
+  const pki = join(dirname(kubeconfigFile), "pki");
+  const tls = { certificateFile: join(pki, "apiserver.crt"), keyFile: join(pki, "apiserver.key") };
+  return startHoldProxy({ kubeconfigFile, tls });
+}
+
 /** `tls`: serve HTTPS with this key; its certificate must be what the kubeconfig trusts. Otherwise plain HTTP. */
-export async function startHoldProxy(options: {
+async function startHoldProxy(options: {
   kubeconfigFile: string;
   tls?: { certificateFile: string; keyFile: string };
 }): Promise<HoldProxy> {
@@ -64,6 +85,7 @@ export async function startHoldProxy(options: {
   let rules: Rule[] = [];
   let silent = false;
   const sockets = new Set<Socket>();
+  const listeners: ((request: SeenRequest) => void)[] = [];
 
   const handle = (incoming: IncomingMessage, response: ServerResponse) => {
     serve(incoming, response).catch(() => response.destroy());
@@ -73,6 +95,7 @@ export async function startHoldProxy(options: {
     for await (const chunk of incoming) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
     const seen = { method: incoming.method ?? "", url: incoming.url ?? "", body: body.toString() };
+    for (const listener of listeners) listener(seen);
     while (silent) await sleep(50);
     const rule = rules.find((one) => one.times > 0 && one.match(seen));
     const open = () => openUpstream(upstream, incoming, body);
@@ -155,12 +178,13 @@ export async function startHoldProxy(options: {
       };
       add({ match, times, act: async (_seen, response) => send(response, answer) });
     },
-    delay(match, ms, times = Infinity) {
+    delay(match, ms, { times = Infinity, lost = () => false } = {}) {
       add({
         match,
         times,
         act: async (_seen, response, forward) => {
-          await sleep(ms);
+          await sleep(typeof ms === "number" ? ms : ms());
+          if (response.destroyed && lost()) return;
           send(response, await forward());
         },
       });
@@ -174,6 +198,9 @@ export async function startHoldProxy(options: {
           response.destroy();
         },
       });
+    },
+    onRequest(listener) {
+      listeners.push(listener);
     },
     disconnect() {
       for (const socket of sockets) socket.destroy();

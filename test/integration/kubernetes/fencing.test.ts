@@ -1,23 +1,12 @@
-import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ConnectedCluster } from "../../../activities/kubernetes/connect.ts";
 import { imagePatches, readAuditLog } from "../../support/audit-log.ts";
-import { startHoldProxy, type HoldProxy, type SeenRequest } from "../../support/hold-proxy.ts";
+import { changesPod, openHoldProxy, type HoldProxy, type SeenRequest } from "../../support/hold-proxy.ts";
 import { deploy, openBench, podNames, until, watchProgress, type Bench } from "../../support/workloads.ts";
 
-const patchesPod = (name: string) => (request: SeenRequest) =>
-  request.method === "PATCH" && request.url.includes(`/pods/${name}?`) && request.body.includes("/spec/containers/");
 const patchesAnyPod = (request: SeenRequest) => request.method === "PATCH" && request.url.includes("/pods/");
 const writesSet = (request: SeenRequest) => request.method === "PATCH" && request.url.includes("/statefulsets/");
-
-/** With the API server's own certificate, so that a client sees no difference. */
-async function openProxy(): Promise<HoldProxy> {
-  const kubeconfigFile = inject("stack").kubernetes.kubeconfigs.cellwright;
-  const pki = join(dirname(kubeconfigFile), "pki");
-  const tls = { certificateFile: join(pki, "apiserver.crt"), keyFile: join(pki, "apiserver.key") };
-  return startHoldProxy({ kubeconfigFile, tls });
-}
 
 describe("fencing and bad connections", () => {
   let bench: Bench;
@@ -27,7 +16,7 @@ describe("fencing and bad connections", () => {
   beforeEach(async () => {
     bench = await openBench();
     local = await bench.connect();
-    proxy = await openProxy();
+    proxy = await openHoldProxy();
     faulty = await bench.connect({ kubeconfig: proxy.kubeconfig });
     await deploy(local, bench.desired({ order: "o1", revision: 1, tag: "1" }));
   });
@@ -57,7 +46,7 @@ describe("fencing and bad connections", () => {
   test("a patch that is held until the successor has stamped its epoch is refused, and each pod is changed once", async () => {
     const desired = await apply();
     const startedAt = Date.now();
-    const holding = proxy.hold(patchesPod("cart-cell-a-1"));
+    const holding = proxy.hold(changesPod("cart-cell-a-1"));
     const abort = new AbortController();
     const first = faulty.driver.move(group(desired, [0, 1, 2], "o2/t1#1.1", startedAt), watchProgress(abort.signal));
     const settled = first.then(
@@ -66,8 +55,8 @@ describe("fencing and bad connections", () => {
     );
     const held = await holding.next();
     // The successor's own patch of that pod waits too, so that the late one meets nothing but the stamp.
-    const proxy2 = await openProxy();
-    const holding2 = proxy2.hold(patchesPod("cart-cell-a-1"));
+    const proxy2 = await openHoldProxy();
+    const holding2 = proxy2.hold(changesPod("cart-cell-a-1"));
     const second = (await bench.connect({ kubeconfig: proxy2.kubeconfig })).driver.move(
       group(desired, [0, 1, 2], "o2/t1#1.2", startedAt),
       watchProgress(),
@@ -89,7 +78,7 @@ describe("fencing and bad connections", () => {
 
   test("a patch that is held over a freeze and a new order is refused", async () => {
     const desired = await apply();
-    const holding = proxy.hold(patchesPod("cart-cell-a-3"));
+    const holding = proxy.hold(changesPod("cart-cell-a-3"));
     const move = faulty.driver.move(group(desired, [3], "o2/t1#1.1"), watchProgress()).catch((error: unknown) => error);
     const held = await holding.next();
     expect(await local.driver.freeze({ placement: desired.placement, order: "o2", holder: "o2/t2#1.1" })).toMatchObject(
@@ -113,7 +102,7 @@ describe("fencing and bad connections", () => {
     // The mover enrols, then loses sight: its reads of the set are held from its first confirmation on.
     await local.driver.move(group(desired, [0], "o2/t0#1.1"), watchProgress());
     const abort = new AbortController();
-    const holding = proxy.hold(patchesPod("cart-cell-a-1"));
+    const holding = proxy.hold(changesPod("cart-cell-a-1"));
     const zombie = faulty.driver
       .move(group(desired, [1], "o2/t1#1.1"), watchProgress(abort.signal))
       .catch((error: unknown) => error);
@@ -150,8 +139,8 @@ describe("fencing and bad connections", () => {
   test("answers that get lost: writes of unknown outcome are settled before the epoch is closed, and done once", async () => {
     const desired = await apply();
     proxy.cut(writesSet, "after", 1);
-    proxy.cut(patchesPod("cart-cell-a-0"), "after", 1);
-    proxy.cut(patchesPod("cart-cell-a-1"), "before", 1);
+    proxy.cut(changesPod("cart-cell-a-0"), "after", 1);
+    proxy.cut(changesPod("cart-cell-a-1"), "before", 1);
     expect(await faulty.driver.move(group(desired, [0, 1, 2], "o2/t1#1.1"), watchProgress())).toMatchObject({
       outcome: "done",
     });
@@ -174,8 +163,8 @@ describe("fencing and bad connections", () => {
     const desired = await apply();
     const abort = new AbortController();
     const startedAt = Date.now();
-    const holding = proxy.hold(patchesPod("cart-cell-a-1"));
-    proxy.delay((request) => patchesPod("cart-cell-a-0")(request), 200);
+    const holding = proxy.hold(changesPod("cart-cell-a-1"));
+    proxy.delay((request) => changesPod("cart-cell-a-0")(request), 200);
     const move = faulty.driver.move(group(desired, [0, 1], "o2/t1#1.1", startedAt), watchProgress(abort.signal));
     const held = await holding.next();
     abort.abort();
@@ -203,7 +192,7 @@ describe("fencing and bad connections", () => {
       headers: { "retry-after": "1" },
     });
     proxy.answer(patchesAnyPod, 500, { times: 1, body: status(500, "InternalError") });
-    proxy.delay(patchesAnyPod, 300, 2);
+    proxy.delay(patchesAnyPod, 300, { times: 2 });
     const begin = Date.now();
     expect(await faulty.driver.move(group(desired, [0, 1, 2, 3], "o2/t1#1.1"), watchProgress())).toMatchObject({
       outcome: "done",
