@@ -2,7 +2,7 @@
 import { CellwrightFailure, type FailureType } from "../../domain/failures.ts";
 
 /** The fields of a Kubernetes `Status` that are worth reading. */
-export type StatusBody = { message?: string; reason?: string; details?: { retryAfterSeconds?: number } };
+type StatusBody = { message?: string; reason?: string; details?: { retryAfterSeconds?: number } };
 
 /**
  * A request that did not succeed. `outcome` matters for writes: `refused` means that it certainly had no effect and
@@ -30,11 +30,6 @@ export class ClusterError extends CellwrightFailure {
 /** True for an answer with this HTTP status. */
 export function hasStatus(error: unknown, ...statuses: number[]): boolean {
   return error instanceof ClusterError && error.status !== undefined && statuses.includes(error.status);
-}
-
-/** True when a write may have had or may still have its effect. */
-export function isUnknownOutcome(error: unknown): boolean {
-  return error instanceof ClusterError && error.outcome === "unknown";
 }
 
 /** `what`: the request in words ("patch pod shop/cart-cell-a-0"), `where`: the cluster's name. */

@@ -20,7 +20,7 @@ export const LABELS = {
 } as const;
 
 /** No ordinal reaches this, so the controller itself never deletes a pod for an update. */
-export const NO_ORDINAL = 2_147_483_647;
+const NO_ORDINAL = 2_147_483_647;
 
 type Json = string | number | boolean | null | undefined | Json[] | { [key: string]: Json };
 export type Manifest = { apiVersion: string; kind: string; metadata: Meta; spec: { [key: string]: Json } };
@@ -49,7 +49,7 @@ export function imagesOf(spec: RevisionSpec): Record<string, string> {
 }
 
 /** Labels of the workload and its Service; the cell only where there is one. */
-export function ownLabels(placement: Placement): Record<string, string> {
+function ownLabels(placement: Placement): Record<string, string> {
   return {
     "app.kubernetes.io/name": placement.service,
     "app.kubernetes.io/part-of": placement.application,

@@ -16,7 +16,7 @@ import { inject } from "vitest";
 import { parse, stringify } from "yaml";
 
 export type SeenRequest = { method: string; url: string; body: string };
-export type Match = (request: SeenRequest) => boolean;
+type Match = (request: SeenRequest) => boolean;
 
 /** A change in place of a pod (of the pod `name`, if given). */
 export function changesPod(name = ""): Match {
@@ -25,7 +25,7 @@ export function changesPod(name = ""): Match {
 }
 
 /** A request that is being held. */
-export type HeldRequest = {
+type HeldRequest = {
   request: SeenRequest;
   /** Sends it on. Resolves with the status that the API server answered. */
   release(): Promise<number>;

@@ -9,7 +9,7 @@ import type { Desired, PodProgress, Progress } from "../../activities/kubernetes
 import type { Bounds } from "../../activities/kubernetes/statefulset/cluster.ts";
 import { fillDefaults, type RevisionBody } from "../../domain/catalogue/revision.ts";
 
-export const quietLog = { debug() {}, info() {}, warn() {}, error() {} };
+const quietLog = { debug() {}, info() {}, warn() {}, error() {} };
 
 export type Bench = {
   namespace: string;

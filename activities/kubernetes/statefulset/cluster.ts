@@ -187,3 +187,11 @@ async function orMissing<T>(request: Promise<T>): Promise<T | undefined> {
     throw error;
   }
 }
+
+/** Waits for all, then throws the first failure; Fenced first. Nothing goes on behind the caller's back. */
+export async function all<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const results = await Promise.allSettled(items.map(work));
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  if (failures.length > 0)
+    throw failures.find((error) => error instanceof CellwrightFailure && error.type === "Fenced") ?? failures[0];
+}

@@ -8,7 +8,7 @@ import { LABELS, MANAGED_BY } from "../../../domain/workload/render.ts";
 import type { PodObject, SetObject } from "../objects.ts";
 
 /** Annotations of the set. */
-export const SET = {
+const SET = {
   /** Counts up with every take-over; see `epoch.ts`. */
   epoch: "cellwright.io/epoch",
   /** Who holds the epoch; empty: closed, nothing can be in flight. */
@@ -40,7 +40,7 @@ export const POD = {
 } as const;
 
 /** What `apply` replaced, for `restore`. */
-export type Previous = { revision: number; order: string; enrolled: string; shape: string };
+type Previous = { revision: number; order: string; enrolled: string; shape: string };
 
 /** A StatefulSet's notes, read. */
 export type Notes = {

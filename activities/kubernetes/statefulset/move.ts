@@ -2,16 +2,26 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { whyNot, summarise } from "../../../domain/workload/reason.ts";
-import { imagesOf, ordinalOf, stableJson, workloadName } from "../../../domain/workload/render.ts";
+import { imagesOf, stableJson } from "../../../domain/workload/render.ts";
 import { nextWave } from "../../../domain/workload/wave.ts";
 import type { SetObject } from "../objects.ts";
 import type { GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
-import { patience, type Cluster } from "./cluster.ts";
+import { all, patience, type Cluster } from "./cluster.ts";
 import { closeEpoch, enrol, takeEpoch } from "./epoch.ts";
 import { podEvents } from "./events.ts";
-import { catchUp, newHands, putRight, settle } from "./hands.ts";
+import { catchUp, putRight, settle } from "./hands.ts";
 import { isOurs, templateImages, type Notes } from "./metadata.ts";
-import { milestonesOf, otherCells, partRows, progressOf, type Part, type Row } from "./rows.ts";
+import {
+  milestonesOf,
+  openPart,
+  ordinalsIn,
+  otherCells,
+  partRows,
+  progressOf,
+  uidsOf,
+  type Part,
+  type Row,
+} from "./rows.ts";
 import { Wake } from "./wake.ts";
 
 type Input = { parts: GroupPart[]; holder: string; startedAt: number };
@@ -20,7 +30,7 @@ type Moved = Outcome & { pods: PodProgress[] };
 /** Time between rounds without any event, ms. */
 const LULL_MS = 1000;
 /** Events come in bursts; one round serves them all. */
-const GATHER_MS = 10;
+const GATHER_MS = 25;
 
 export async function moveGroup(cluster: Cluster, input: Input, progress: Progress): Promise<Moved> {
   const parts = input.parts.map((part) => openPart(cluster, part));
@@ -32,16 +42,6 @@ export async function moveGroup(cluster: Cluster, input: Input, progress: Progre
     for (const part of parts) part.release();
     for (const key of busy) cluster.busy.delete(key);
   }
-}
-
-function openPart(cluster: Cluster, { desired, pods }: GroupPart): Part {
-  const { namespace, service, cell } = desired.placement;
-  const name = workloadName(service, cell);
-  const ordinals = pods.map((pod) => ordinalOf(name, pod));
-  const odd = pods[ordinals.indexOf(undefined)];
-  if (odd !== undefined) throw new CellwrightFailure("Invalid", `${odd} is not a pod of ${namespace}/${name}`);
-  const { view, release } = cluster.views.acquire(namespace);
-  return { desired, name, ordinals: new Set(ordinals as number[]), view, release, hands: newHands(), held: undefined };
 }
 
 class Mover {
@@ -321,22 +321,4 @@ class Mover {
       }
     });
   }
-}
-
-function ordinalsIn(part: Part, pods: string[]): number[] {
-  return pods
-    .map((pod) => ordinalOf(part.name, pod))
-    .filter((ordinal) => ordinal !== undefined && part.ordinals.has(ordinal)) as number[];
-}
-
-function uidsOf(part: Part): string[] {
-  return part.view.pods(part.name).map((pod) => pod.metadata.uid);
-}
-
-/** Waits for all, then throws the first failure; Fenced first. Nothing goes on behind the caller's back. */
-async function all<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const results = await Promise.allSettled(items.map(work));
-  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
-  if (failures.length > 0)
-    throw failures.find((error) => error instanceof CellwrightFailure && error.type === "Fenced") ?? failures[0];
 }

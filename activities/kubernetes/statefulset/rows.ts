@@ -1,13 +1,15 @@
 /** The pods that matter to a group, judged. */
+import { CellwrightFailure } from "../../../domain/failures.ts";
 import { whyNot } from "../../../domain/workload/reason.ts";
-import { imagesOf, LABELS } from "../../../domain/workload/render.ts";
+import { imagesOf, LABELS, ordinalOf, workloadName } from "../../../domain/workload/render.ts";
 import { judgePod, type Judgement, type PodFacts, type Target } from "../../../domain/workload/updated.ts";
 import type { Standing } from "../../../domain/workload/wave.ts";
-import type { Desired, PodProgress } from "../port.ts";
+import type { Desired, GroupPart, PodProgress } from "../port.ts";
 import type { NamespaceView } from "../view.ts";
+import type { Cluster } from "./cluster.ts";
 import type { Held } from "./epoch.ts";
 import { podFacts } from "./facts.ts";
-import type { Hands } from "./hands.ts";
+import { newHands, type Hands } from "./hands.ts";
 import { readNotes, targetHash } from "./metadata.ts";
 
 /** One workload's share of the group, while it is being moved. */
@@ -23,6 +25,17 @@ export type Part = {
 
 /** One pod that belongs to the group or matters to it. */
 export type Row = Standing & { part: Part | undefined; facts: PodFacts | undefined };
+
+/** Throws Invalid for a pod that is not the workload's. The view must be released. */
+export function openPart(cluster: Cluster, { desired, pods }: GroupPart): Part {
+  const { namespace, service, cell } = desired.placement;
+  const name = workloadName(service, cell);
+  const ordinals = pods.map((pod) => ordinalOf(name, pod));
+  const odd = pods[ordinals.indexOf(undefined)];
+  if (odd !== undefined) throw new CellwrightFailure("Invalid", `${odd} is not a pod of ${namespace}/${name}`);
+  const { view, release } = cluster.views.acquire(namespace);
+  return { desired, name, ordinals: new Set(ordinals as number[]), view, release, hands: newHands(), held: undefined };
+}
 
 /** The group's pods and the other pods of its workload. */
 export function partRows(part: Part, now: number): Row[] {
@@ -121,4 +134,16 @@ export function milestonesOf({ name, inGroup, held, facts, judgement }: Row): st
     ...(there ? [`${name} ready`] : []),
     ...(judgement.kind === "updated" ? [`${name} updated`] : []),
   ];
+}
+
+/** The ordinals of those pods that are this part's. */
+export function ordinalsIn(part: Part, pods: string[]): number[] {
+  return pods
+    .map((pod) => ordinalOf(part.name, pod))
+    .filter((ordinal) => ordinal !== undefined && part.ordinals.has(ordinal)) as number[];
+}
+
+/** Uids of all pods of the workload that have been seen. */
+export function uidsOf(part: Part): string[] {
+  return part.view.pods(part.name).map((pod) => pod.metadata.uid);
 }

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ConnectedCluster } from "../../../activities/kubernetes/connect.ts";
+import { takeEpoch } from "../../../activities/kubernetes/statefulset/epoch.ts";
+import { newHands, putRight } from "../../../activities/kubernetes/statefulset/hands.ts";
 import { imagePatches, readAuditLog } from "../../support/audit-log.ts";
 import { changesPod, openHoldProxy, type HoldProxy, type SeenRequest } from "../../support/hold-proxy.ts";
 import { deploy, openBench, podNames, until, watchProgress, type Bench } from "../../support/workloads.ts";
@@ -122,6 +124,35 @@ describe("fencing and bad connections", () => {
     expect(await zombie).toMatchObject({ type: "Fenced" });
     expect(await bench.tags()).toMatchObject({ "cart-cell-a-0": "2", "cart-cell-a-1": "1" });
     expect(accepted().map((patch) => patch.pod)).toEqual(["cart-cell-a-0"]);
+  });
+
+  test("a newborn without a stamp is not patched by a fenced mover whose watch of the workload lags behind", async () => {
+    const desired = await apply();
+    const { cluster } = local;
+    const key = { namespace: bench.namespace, name: "cart-cell-a" };
+    const { view, release } = cluster.views.acquire(bench.namespace);
+    await view.ready();
+    const held = await takeEpoch(cluster, {
+      key,
+      taker: { role: "move", who: "zombie#1.1", startedAt: Date.now() },
+      check: () => undefined,
+      enrol: [1],
+      seen: view.pods(key.name).map((pod) => pod.metadata.uid),
+      onStamped: () => undefined,
+    });
+    expect(await local.driver.freeze({ placement: desired.placement, order: "o2", holder: "o2/t9#1.1" })).toMatchObject(
+      { moved: 0 },
+    );
+    const before = view.pods(key.name).find((pod) => pod.metadata.name === "cart-cell-a-1")!.metadata.uid;
+    await bench.deletePod("cart-cell-a-1");
+    const isNewborn = () =>
+      view.pods(key.name).some(({ metadata }) => metadata.name === "cart-cell-a-1" && metadata.uid !== before);
+    await until("the newborn is seen", async () => isNewborn());
+    // It sees the pods of now and the workload of then.
+    const lagging = { ...view, set: () => undefined };
+    await expect(putRight(cluster, held, lagging, newHands())).rejects.toMatchObject({ type: "Fenced" });
+    expect(imagePatches(bench.auditLog, bench.namespace)).toEqual([]);
+    release();
   });
 
   test("an older try does not take over from a newer one", async () => {
