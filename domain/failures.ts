@@ -18,6 +18,8 @@ export const FAILURE_TYPES = {
   NotFound: { retryable: false },
   /** A newer epoch holds the workload: this attempt must not act any more; another one starts from what it observes. */
   Fenced: { retryable: true },
+  /** The workload belongs to another order now, was frozen, or was changed by another hand: this order must not act there any more. */
+  Superseded: { retryable: false },
   /** The request cannot be carried out as given, however often it is tried. */
   Invalid: { retryable: false },
   /** Postgres did not answer or refused. Passing. */

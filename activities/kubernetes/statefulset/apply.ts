@@ -83,7 +83,7 @@ async function applyOnce(
   const before = readNotes(found);
   if (before.order === desired.order && before.revision === desired.revision) {
     if (before.frozen)
-      throw new CellwrightFailure("Fenced", `${where} was frozen; order ${desired.order} does not change it any more`);
+      throw new CellwrightFailure("Superseded", `${where} was frozen; order ${desired.order} does not change it any more`);
     return {
       outcome: "done",
       summary: `${where} has the template of revision ${desired.revision} already`,

@@ -167,18 +167,18 @@ class Mover {
     const where = `${placement.namespace}/${part.name}`;
     return (set, notes) => {
       if (!isOurs(set, placement))
-        throw new CellwrightFailure("Fenced", `${where} is not Cellwright's workload any more`);
+        throw new CellwrightFailure("Superseded", `${where} is not Cellwright's workload any more`);
       if (notes.order !== order || notes.revision !== revision) {
         throw new CellwrightFailure(
-          "Fenced",
+          "Superseded",
           `${where} is at revision ${notes.revision} of order ${notes.order} now; this order (${order}, revision ${revision}) has been superseded there`,
         );
       }
       if (notes.frozen)
-        throw new CellwrightFailure("Fenced", `${where} was frozen; order ${order} does not move pods there any more`);
+        throw new CellwrightFailure("Superseded", `${where} was frozen; order ${order} does not move pods there any more`);
       if (stableJson(templateImages(set)) !== stableJson(imagesOf(spec))) {
         throw new CellwrightFailure(
-          "Fenced",
+          "Superseded",
           `The template of ${where} was changed by another hand: its images are not those of revision ${revision}`,
         );
       }

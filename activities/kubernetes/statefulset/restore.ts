@@ -137,7 +137,7 @@ export async function freezeWorkload(
     onStamped: () => undefined,
     check: (set, notes) => {
       if (!isOurs(set, placement) || notes.order !== order)
-        throw new CellwrightFailure("Fenced", `${where} belongs to order ${notes.order} now`);
+        throw new CellwrightFailure("Superseded", `${where} belongs to order ${notes.order} now`);
     },
   });
   // Fenced: from here on the pods' revisions stand still, except for pods that are born.

@@ -47,7 +47,7 @@ describe("trouble with a group", () => {
       moved: 1,
       total: 4,
     });
-    await expect(local.driver.move(group(bad, [0], "o2/t3#1.1"), progress)).rejects.toMatchObject({ type: "Fenced" });
+    await expect(local.driver.move(group(bad, [0], "o2/t3#1.1"), progress)).rejects.toMatchObject({ type: "Superseded" });
 
     const good = bench.desired({ order: "o3", revision: 3, tag: "3" });
     await deploy(local, good);

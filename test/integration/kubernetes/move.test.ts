@@ -129,7 +129,7 @@ describe("a group moves in place", () => {
       { parts: [{ desired: old, pods: podNames("cell-a", 0) }], holder: "o6/t9#1.1", startedAt: Date.now() },
       watchProgress(),
     );
-    await expect(move).rejects.toMatchObject({ type: "Fenced" });
+    await expect(move).rejects.toMatchObject({ type: "Superseded" });
     await until("nothing has moved", async () => Object.values(await bench.tags()).every((tag) => tag === "6"));
   });
 });
