@@ -120,6 +120,7 @@ export async function readReleaseOrder(db: Database, order: Order): Promise<Rele
         order,
         app,
         bySubject.get(app.service) ?? [],
+        tasks.filter((task) => task.kind === "gate" && task.state === "BLOCKED"),
         pipelines.find((row) => row.subject === app.service),
         pods,
       ),
@@ -146,6 +147,7 @@ function appView(
   order: Order,
   app: { service: string; revision: number },
   tasks: Task[],
+  obstacles: Task[],
   pipeline: PipelineRow | undefined,
   pods: TaskPod[],
 ): Static<typeof AppView> {
@@ -156,7 +158,12 @@ function appView(
   );
   return {
     ...app,
-    ...appState(order, own, pipeline),
+    ...appState(
+      order,
+      own,
+      obstacles.find((gate) => own?.definition.dependsOn.includes(gate.id)),
+      pipeline,
+    ),
     groups: [...grouped].map(([id, members]) => ({
       id,
       state: groupState(members.map((task) => task.state)),
@@ -177,13 +184,14 @@ function appView(
   };
 }
 
-/** The app's own pipeline knows best; before it has begun, its task in the order does. */
+/** The app's own pipeline knows best; before it has begun, its task in the order does, and the gate that it waits for. */
 function appState(
   order: Order,
   task: Task | undefined,
+  obstacle: Task | undefined,
   pipeline: PipelineRow | undefined,
 ): { state: PipelineStateName; reason?: string } {
-  const reason = pipeline?.reason ?? task?.reason ?? undefined;
+  const reason = pipeline?.reason ?? task?.reason ?? obstacle?.reason ?? undefined;
   const why = reason === undefined ? {} : { reason };
   if (task?.state === "CANCELLED" && (pipeline === undefined || pipeline.state === "FAILED")) {
     return { state: "CANCELLED", ...why };
@@ -192,7 +200,8 @@ function appState(
   if (!task) return { state: order.state === "INIT_FAILED" ? "INIT_FAILED" : order.state, ...why };
   switch (task.state) {
     case "WAITING":
-      return { state: order.endedAt === null ? "READY" : "CANCELLED", ...why };
+      if (order.endedAt !== null) return { state: "CANCELLED", ...why };
+      return { state: obstacle === undefined ? "READY" : "BLOCKED", ...why };
     case "BLOCKED":
       return { state: "BLOCKED", ...why };
     default:
