@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Database, Tx } from "../db/client.ts";
 import { recordAudit } from "../db/repositories/audit.ts";
-import { claimKey, storeAnswer, type KeyedCall } from "../db/repositories/idempotency.ts";
+import { claimKey, storeAnswer, type KeyedCall, type StoredAnswer } from "../db/repositories/idempotency.ts";
 import type { DeleteOutcome, PutOutcome } from "../domain/catalogue/refusal.ts";
 import type { Identity } from "./identity.ts";
 import { auditRecord } from "./plugins/audit.ts";
@@ -47,12 +47,19 @@ async function claimOrRepeat(tx: Tx, call: KeyedCall): Promise<Answer | undefine
     case "misused":
       throw keyReused();
     case "repeated":
-      return {
-        status: claim.answer.status as Answer["status"],
-        body: claim.answer.body,
-        headers: { "Idempotency-Replayed": "true" },
-      };
+      return repeatedAnswer(claim.answer);
+    case "unanswered":
+      throw new Error("A key that is claimed together with its work has no answer");
   }
+}
+
+/** The first answer to a key, given again. */
+export function repeatedAnswer(stored: StoredAnswer): Answer {
+  return {
+    status: stored.status as Answer["status"],
+    body: stored.body,
+    headers: { "Idempotency-Replayed": "true" },
+  };
 }
 
 /** The answer to a key that comes again with another body. */

@@ -4,7 +4,7 @@ import type { FastifyRequest } from "fastify";
 import Type, { type Static } from "typebox";
 import type { Database } from "../db/client.ts";
 import { recordAudit } from "../db/repositories/audit.ts";
-import { claimKey } from "../db/repositories/idempotency.ts";
+import { claimKey, storeAnswer, type KeyedCall, type StoredAnswer } from "../db/repositories/idempotency.ts";
 import { findOrder, findTask, freeLocks } from "../db/repositories/orders.ts";
 import type { Order } from "../db/repositories/orders.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
@@ -12,7 +12,7 @@ import type { Actor, OrderVerb, Problem as Refused, TaskVerb, Verb } from "../do
 import { isEnded, PIPELINE_STATES } from "../domain/pipeline/states.ts";
 import { generationOf } from "../domain/pipeline/task.ts";
 import type { Answer } from "./mutation.ts";
-import { caller, keyedCall, keyReused, mutate } from "./mutation.ts";
+import { caller, keyedCall, keyReused, mutate, repeatedAnswer } from "./mutation.ts";
 import { readReleaseOrder } from "./order-view.ts";
 import { auditRecord } from "./plugins/audit.ts";
 import { invalid, Problem } from "./problem.ts";
@@ -72,13 +72,13 @@ export async function actOnOrder(
   if (body?.digest !== undefined && verb !== "start") {
     throw invalid([{ field: "/digest", message: `belongs to start only, not to ${verb}` }]);
   }
-  refuseEnded(order, verb);
-  return perform(deps, request, order, order.workflowId, {
-    ...(await identify(deps, request)),
+  return perform(deps, request, order, order.workflowId, ({ id, actor }) => ({
+    id,
+    actor,
     verb,
     ...(body?.reason !== undefined && { reason: body.reason }),
     ...(body?.digest !== undefined && { digest: body.digest }),
-  });
+  }));
 }
 
 export async function actOnApp(
@@ -111,13 +111,13 @@ export async function actOnTask(
     );
   }
   if (!task) throw new Problem("not-found", `Order ${order.id} has no task ${taskId}; read the order for its tasks.`);
-  refuseEnded(order, verb);
-  return perform(deps, request, order, task.stream, {
-    ...(await identify(deps, request)),
+  return perform(deps, request, order, task.stream, ({ id, actor }) => ({
+    id,
+    actor,
     verb,
     task: task.id,
     ...(body?.reason !== undefined && { reason: body.reason }),
-  });
+  }));
 }
 
 function refuseEnded(order: Order, verb: string): void {
@@ -132,20 +132,36 @@ function refuseEnded(order: Order, verb: string): void {
   );
 }
 
-/** Who asks, and under which id: the same key of the same caller on the same path is the same request. */
-async function identify(deps: Deps, request: FastifyRequest): Promise<{ id: string; actor: Actor }> {
+type Asker = {
+  /** Of the verb: the same key of the same caller on the same path is the same verb. */
+  id: string;
+  actor: Actor;
+  /** Only with an Idempotency-Key. */
+  call?: KeyedCall;
+  /** The verb has been asked for before under this key. */
+  again?: boolean;
+  /** What was answered then. */
+  answer?: StoredAnswer;
+};
+
+/** Who asks, and under which id. Claims the key. */
+async function identify(deps: Deps, request: FastifyRequest): Promise<Asker> {
   const { subject, roles } = caller(request);
   const actor = { subject, role: roles[0] ?? "none" };
   const call = keyedCall(request);
   if (!call) return { id: randomUUID(), actor };
   const claim = await deps.db.transaction((tx) => claimKey(tx, call));
   if (claim.kind === "misused") throw keyReused();
+  const id = createHash("sha256")
+    .update(JSON.stringify([call.subject, call.route, call.key]))
+    .digest("hex")
+    .slice(0, 32);
   return {
-    id: createHash("sha256")
-      .update(JSON.stringify([call.subject, call.route, call.key]))
-      .digest("hex")
-      .slice(0, 32),
+    id,
     actor,
+    call,
+    again: claim.kind !== "first",
+    ...(claim.kind === "repeated" && { answer: claim.answer }),
   };
 }
 
@@ -166,8 +182,13 @@ async function perform(
   request: FastifyRequest,
   order: Order,
   workflowId: string,
-  verb: Verb,
+  verbOf: (asker: Asker) => Verb,
 ): Promise<Answer> {
+  const asker = await identify(deps, request);
+  if (asker.answer) return repeatedAnswer(asker.answer);
+  const verb = verbOf(asker);
+  // What was asked for before may have been carried out and only its answer lost: the workflow knows, even an ended one.
+  if (asker.again !== true) refuseEnded(order, verb.verb);
   const result = await deps.engine.act(workflowId, verb, ACT_TIMEOUT);
   switch (result.kind) {
     case "answered": {
@@ -179,7 +200,11 @@ async function perform(
           ...(answer.digest !== undefined && { digest: answer.digest }),
           allowedActions: answer.allowedActions,
         };
-        await recordAudit(deps.db, auditRecord(request, 200));
+        const { call } = asker;
+        await deps.db.transaction(async (tx) => {
+          if (call) await storeAnswer(tx, call, { status: 200, body });
+          await recordAudit(tx, auditRecord(request, 200));
+        });
         request.audited = true;
         return { status: 200, body };
       }

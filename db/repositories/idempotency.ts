@@ -19,6 +19,8 @@ export interface StoredAnswer {
 export type KeyClaim =
   | { readonly kind: "first" }
   | { readonly kind: "repeated"; readonly answer: StoredAnswer }
+  /** Claimed before, by a call whose answer has not been stored: it is being answered, or nobody knows how it ended. */
+  | { readonly kind: "unanswered" }
   /** The key has been used for another body. */
   | { readonly kind: "misused" };
 
@@ -34,12 +36,13 @@ export async function claimKey(tx: Tx, call: KeyedCall): Promise<KeyClaim> {
     .returning({ key: idempotencyKeys.key });
   if (claimed.length > 0) return { kind: "first" };
   const [stored] = await tx.select().from(idempotencyKeys).where(at(call));
-  if (stored === undefined || stored.status === null) throw new Error("A committed idempotency key has no answer");
+  if (stored === undefined) throw new Error("A claimed idempotency key is not there");
   if (stored.bodyHash !== call.bodyHash) return { kind: "misused" };
+  if (stored.status === null) return { kind: "unanswered" };
   return { kind: "repeated", answer: { status: stored.status, body: stored.body } };
 }
 
-/** Stores the answer of a claimed key; has to happen in the transaction that claimed it. */
+/** Stores the answer of a claimed key. Work that is done in the transaction of the claim is answered there too. */
 export async function storeAnswer(tx: Tx, call: KeyedCall, answer: StoredAnswer): Promise<void> {
   await tx.update(idempotencyKeys).set({ status: answer.status, body: answer.body }).where(at(call));
 }
