@@ -18,12 +18,15 @@ import { createTestDatabase } from "./database.ts";
 import { emptyDirectory } from "./directory.ts";
 import type { ProvidedStack } from "./global-setup.ts";
 import { registerNamespace } from "./namespace.ts";
+import { readHistories, replay } from "./replay.ts";
 
 export type ProductOptions = {
   /** Unique within a test file: names what is kept of it. Default: the test file's own name. */
   name?: string;
   /** Added to the environment of every process. */
   env?: Readonly<Record<string, string>>;
+  /** Added to the environment of one process, made from what all get. */
+  envOf?: (process: string, env: { DATABASE_URL: string; TEMPORAL_ADDRESS: string }) => Record<string, string>;
   /** How many of each. Default 1. */
   workers?: { orchestrators?: number; clusters?: number };
   /** Whether the API runs. Default true. */
@@ -68,8 +71,9 @@ export type Product = {
   /** Makes a Kubernetes namespace and returns its name. */
   newKubernetesNamespace(): Promise<string>;
   /**
-   * Ends all processes, keeps the histories of all workflows for the replay test, and drops the database.
-   * @throws when a process has ended that nobody ended, or did not end in order when it was asked to
+   * Ends all processes, keeps the histories of all workflows, replays them, and drops the database.
+   * @throws when a process has ended that nobody ended, or did not end in order when it was asked to, or when a history
+   * does not replay
    */
   stop(): Promise<void>;
 };
@@ -129,7 +133,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     const readyFile = join(directory, `${process}.ready`);
     const running = await supervisor.start({
       ...spec(process, program),
-      env: { ...env, CELLWRIGHT_READY_FILE: readyFile },
+      env: { ...env, CELLWRIGHT_READY_FILE: readyFile, ...options.envOf?.(process, env) },
       prepare: async () => rmSync(readyFile, { force: true }),
       ready: async () => existsSync(readyFile),
     });
@@ -191,6 +195,9 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       try {
         await Promise.all([...started.values()].map((running) => endInOrder(running, troubles)));
         await namespace.collectHistories(histories);
+        for (const { name: file, error } of await replay(readHistories(histories), stack.workflowBundle)) {
+          troubles.push(`${file} does not replay: ${error.message}`);
+        }
       } finally {
         await end();
       }
