@@ -98,14 +98,21 @@ async function act(client: Client, workflowId: string, verb: Verb, timeoutMs: nu
       }
       throw error;
     }
-    if (isDeadline(error)) return { kind: "late" };
+    if (isOutOfReach(error)) return { kind: "late" };
     throw error;
   }
 }
 
-function isDeadline(error: unknown): boolean {
+/** gRPC: DEADLINE_EXCEEDED, UNAVAILABLE. */
+const OUT_OF_REACH: ReadonlySet<unknown> = new Set([4, 14]);
+
+/** Temporal is away, or the workflow did not answer in time: either may yet do what was asked. */
+function isOutOfReach(error: unknown): boolean {
   for (let current = error, depth = 0; current instanceof Error && depth < 5; current = current.cause, depth++) {
-    if ((current as { code?: unknown }).code === 4 || /deadline exceeded|RPC.*timed out/i.test(current.message))
+    if (
+      OUT_OF_REACH.has((current as { code?: unknown }).code) ||
+      /deadline exceeded|RPC.*timed out/i.test(current.message)
+    )
       return true;
     if (current.name === "WorkflowUpdateRPCTimeoutOrCancelledError") return true;
   }
