@@ -56,8 +56,8 @@ export type HoldProxy = {
   delay(match: Match, ms: number | (() => number), options?: { times?: number; lost?: () => boolean }): void;
   /** Cuts the connection of matching requests: before they reach the API server, or after it has answered. */
   cut(match: Match, when: "before" | "after", times?: number): void;
-  /** Tells of every request as it comes in. */
-  onRequest(listener: (request: SeenRequest) => void): void;
+  /** Tells of every request as it comes in, until the function that it returns is called. */
+  onRequest(listener: (request: SeenRequest) => void): () => void;
   /** Ends every connection that stands, watches too. */
   disconnect(): void;
   /** From now on nothing comes through, without a word; connections stay up. */
@@ -85,7 +85,7 @@ async function startHoldProxy(options: {
   let rules: Rule[] = [];
   let silent = false;
   const sockets = new Set<Socket>();
-  const listeners: ((request: SeenRequest) => void)[] = [];
+  const listeners = new Set<(request: SeenRequest) => void>();
 
   const handle = (incoming: IncomingMessage, response: ServerResponse) => {
     serve(incoming, response).catch(() => response.destroy());
@@ -200,7 +200,8 @@ async function startHoldProxy(options: {
       });
     },
     onRequest(listener) {
-      listeners.push(listener);
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
     disconnect() {
       for (const socket of sockets) socket.destroy();
