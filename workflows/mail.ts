@@ -3,6 +3,7 @@ import {
   getExternalWorkflowHandle,
   log,
   ParentClosePolicy,
+  sleep,
   startChild,
   WorkflowIdReusePolicy,
   workflowInfo,
@@ -13,6 +14,10 @@ import type { Emit } from "./calls.ts";
 import { controlSignal, reportSignal } from "./messages.ts";
 import type { PipelineInput } from "./messages.ts";
 import { searchAttributes } from "./show.ts";
+
+/** How often, and after how many milliseconds, a child is started again whose former run is about to end. */
+const START_TRIES = 20;
+const START_PAUSE = 500;
 
 export function createMail(input: PipelineInput, emit: Emit) {
   let underWay = 0;
@@ -30,7 +35,7 @@ export function createMail(input: PipelineInput, emit: Emit) {
 
   return {
     startChild(command: Extract<Command, { do: "startChild" }>, generation: number): void {
-      const { nested, task, paused } = command;
+      const { nested, task, attempt, paused } = command;
       post(nested.workflowId, async () => {
         const child: PipelineInput = {
           orderId: input.orderId,
@@ -41,27 +46,41 @@ export function createMail(input: PipelineInput, emit: Emit) {
           subjects: [nested.subject],
           child: {
             subject: nested.subject,
-            parent: { workflowId: workflowInfo().workflowId, task },
+            parent: { workflowId: workflowInfo().workflowId, task, attempt },
             generation,
             paused,
           },
           ...(input.historyLimit !== undefined && { historyLimit: input.historyLimit }),
         };
-        try {
-          await startChild(nested.workflowType, {
-            workflowId: nested.workflowId,
-            args: [child],
-            // A child outlives the run of its parent; the order's end is what ends it.
-            parentClosePolicy: ParentClosePolicy.ABANDON,
-            workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
-            staticSummary: `${nested.subject}: ${input.title}`,
-            typedSearchAttributes: searchAttributes(child, "RUNNING"),
-          });
-        } catch (error) {
-          // It runs already: a run of ours that was lost has started it.
-          if (error instanceof WorkflowExecutionAlreadyStartedError) return;
-          emit({ type: "childLost", task, reason: `its workflow ${nested.workflowId} could not be started` });
-          log.error("a child could not be started", { workflowId: nested.workflowId, error });
+        for (let tries = 1; ; tries++) {
+          try {
+            await startChild(nested.workflowType, {
+              workflowId: nested.workflowId,
+              args: [child],
+              // A child outlives the run of its parent; the order's end is what ends it.
+              parentClosePolicy: ParentClosePolicy.ABANDON,
+              workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
+              staticSummary: `${nested.subject}: ${input.title}`,
+              typedSearchAttributes: searchAttributes(child, "RUNNING"),
+            });
+            return;
+          } catch (error) {
+            const running = error instanceof WorkflowExecutionAlreadyStartedError;
+            // A run of ours that was lost has started it.
+            if (running && attempt === 1) return;
+            // The run before this one has said that it ended, but is not gone yet.
+            if (running && tries < START_TRIES) {
+              await sleep(START_PAUSE);
+              continue;
+            }
+            emit({
+              type: "childLost",
+              task,
+              reason: `its workflow ${nested.workflowId} could not be started: retry it`,
+            });
+            log.error("a child could not be started", { workflowId: nested.workflowId, error });
+            return;
+          }
         }
       });
     },

@@ -1,6 +1,6 @@
 /** Every message that a pipeline's workflow understands, and what it is started with. */
 import { defineSignal, defineUpdate } from "@temporalio/workflow";
-import type { Answer, Control, PipelineEvent, PipelineState, Report, Verb } from "../domain/pipeline/model.ts";
+import type { Answer, Control, Parent, PipelineEvent, PipelineState, Report, Verb } from "../domain/pipeline/model.ts";
 import type { EndedState } from "../domain/pipeline/states.ts";
 
 /** What a person asks for. Refused at once (ApplicationFailure of type `VerbRefused`, details: Refused) or answered. */
@@ -16,7 +16,7 @@ export const VERB_REFUSED = "VerbRefused";
 
 export type PipelineInput = {
   orderId: string;
-  /** Kind of the order: release, … */
+  /** Kind of the order, which says who plans it. */
   kind: string;
   title: string;
   workspaceGroup: string;
@@ -24,7 +24,7 @@ export type PipelineInput = {
   /** What the order is about, for search (names of services). */
   subjects: string[];
   /** Only in a child: what it is about, and whom it reports to. */
-  child?: { subject: string; parent: { workflowId: string; task: string }; generation: number; paused: boolean };
+  child?: { subject: string; parent: Parent; generation: number; paused: boolean };
   /** Continue as new beyond that many history events, instead of when the server suggests it. */
   historyLimit?: number;
   /** From the run before. */

@@ -15,7 +15,7 @@ import {
 import { decide } from "../domain/pipeline/decide.ts";
 import { initialChild, initialOrder } from "../domain/pipeline/model.ts";
 import type { Answer, Command, PipelineEvent, PipelineState, RecordedEvent, Verb } from "../domain/pipeline/model.ts";
-import { refusalOf, stateOf, allowedOrderVerbs } from "../domain/pipeline/view.ts";
+import { allowedOrderVerbs, hasTurn, refusalOf, stateOf } from "../domain/pipeline/view.ts";
 import { records } from "./activities.ts";
 import { createCalls, lookAndCompile } from "./calls.ts";
 import { createMail } from "./mail.ts";
@@ -46,6 +46,8 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
   const outbox: RecordedEvent[] = [];
   let nextSequence = input.carried?.nextSequence ?? 1;
   let storing = false;
+  /** Locks are taken and freed one after the other: a late release must not free what the next start has taken. */
+  let lockLine: Promise<void> = Promise.resolve();
 
   setHandler(
     actUpdate,
@@ -131,18 +133,17 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
         calls.track(lookAndCompile(input.orderId, command).then((event) => facts.push({ ...event, at: now() })));
         return;
       case "acquireLocks":
-        calls.track(
-          records
-            .acquireLocks({ orderId: input.orderId })
-            .then((locked) =>
-              facts.push(
-                locked.ok ? { type: "locked", at: now() } : { type: "lockRefused", at: now(), detail: locked.detail },
-              ),
-            ),
-        );
+        lockLine = lockLine.then(async () => {
+          const locked = await records.acquireLocks({ orderId: input.orderId });
+          facts.push(
+            locked.ok ? { type: "locked", at: now() } : { type: "lockRefused", at: now(), detail: locked.detail },
+          );
+        });
+        calls.track(lockLine);
         return;
       case "releaseLocks":
-        calls.track(records.releaseLocks({ orderId: input.orderId }));
+        lockLine = lockLine.then(() => records.releaseLocks({ orderId: input.orderId }));
+        calls.track(lockLine);
         return;
       case "startChild":
         mail.startChild(command, state?.generation ?? 0);
@@ -187,6 +188,8 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
     return info.continueAsNewSuggested || (input.historyLimit !== undefined && info.historyLength > input.historyLimit);
   };
   const mayContinue = (): boolean => historyIsLong() && quiet() && calls.idle() && allHandlersFinished();
+  /** Which of the waiting verbs may be decided now. */
+  const turn = (): number => verbs.findIndex((verb) => state && hasTurn(state, verb));
   const failed = (): boolean => fatal !== undefined || calls.failure() !== undefined;
 
   for (;;) {
@@ -194,7 +197,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       () =>
         failed() ||
         facts.length > 0 ||
-        (verbs.length > 0 && (!state?.pending || state.stage === "ENDED")) ||
+        turn() >= 0 ||
         (state?.stage === "ENDED" ? quiet() && calls.idle() && allHandlersFinished() : mayContinue()),
     );
     if (failed()) {
@@ -209,7 +212,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       dispatch(fact);
       continue;
     }
-    const verb = !state.pending || state.stage === "ENDED" ? verbs.shift() : undefined;
+    const [verb] = turn() >= 0 ? verbs.splice(turn(), 1) : [];
     if (verb) {
       dispatch({ type: "verb", at: now(), verb });
       continue;

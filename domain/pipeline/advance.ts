@@ -13,20 +13,25 @@ export function advance(draft: Draft): void {
     moved = false;
     for (const task of records(draft.state)) moved = step(draft, task) || moved;
   }
-  if (records(draft.state).every((task) => isTaskOver(task.state))) {
-    const cancelled =
-      records(draft.state).length > 0 && records(draft.state).every((task) => task.state === "CANCELLED");
-    end(draft, cancelled ? "CANCELLED" : "SUCCEEDED");
-  }
+  // Success cannot be taken back, so it too waits while the pipeline is held.
+  if (isHeld(draft.state) || !records(draft.state).every((task) => isTaskOver(task.state))) return;
+  const deeds = records(draft.state).filter(({ definition }) => definition.kind !== "gate" || definition.run);
+  const cancelled = deeds.length > 0 && deeds.every((task) => task.state === "CANCELLED");
+  end(draft, cancelled ? "CANCELLED" : "SUCCEEDED");
+}
+
+/** Nothing new may begin: it is paused, or a cancel is asking whether anything has been changed. */
+function isHeld(state: PipelineState): boolean {
+  return state.paused || state.pending?.phase === "hold";
 }
 
 function step(draft: Draft, task: TaskRecord): boolean {
   const { definition } = task;
   if (task.state !== "WAITING" && !(definition.kind === "gate" && task.state === "BLOCKED")) return false;
   const needed = definition.dependsOn.map((id) => draft.state.tasks[id]).filter((one) => one !== undefined);
-  const ready = needed.every((one) => isSatisfied(one.state));
+  const ready = needed.length === definition.dependsOn.length && needed.every((one) => isSatisfied(one.state));
   if (definition.kind === "gate" && !definition.run) return stepGate(draft, task, needed, ready);
-  if (!ready || draft.state.paused) return false;
+  if (!ready || isHeld(draft.state)) return false;
   set(draft, task);
   return true;
 }
@@ -34,9 +39,12 @@ function step(draft: Draft, task: TaskRecord): boolean {
 /** A gate without an operation stands for the success of what it depends on. */
 function stepGate(draft: Draft, task: TaskRecord, needed: TaskRecord[], ready: boolean): boolean {
   const before = task.state;
+  const dependants = records(draft.state).filter((one) => one.definition.dependsOn.includes(task.definition.id));
   const obstacle = needed.find((one) => one.state === "FAILED" || one.state === "CANCELLED");
   if (ready) move(draft, task, "SUCCEEDED");
-  else if (obstacle) {
+  else if (dependants.length > 0 && dependants.every((one) => isTaskOver(one.state))) {
+    move(draft, task, "CANCELLED", "nothing waits for it any more");
+  } else if (obstacle) {
     const remedy = obstacle.state === "FAILED" ? "retry it, or " : "";
     move(
       draft,
@@ -58,7 +66,9 @@ export function set(draft: Draft, task: TaskRecord): void {
     case "pipeline": {
       if (!definition.pipeline) throw new Error(`task ${definition.id} of kind pipeline names no pipeline`);
       task.attempt += 1;
-      task.child = { sequence: 0, state: "RUNNING", committed: task.child?.committed ?? false, open: true };
+      // What an earlier run has changed stays changed, whatever the next one says of itself.
+      if (task.child?.committed) task.changed = true;
+      task.child = { sequence: 0, state: "RUNNING", committed: false, open: true };
       move(draft, task, "RUNNING");
       draft.commands.push({
         do: "startChild",
@@ -73,6 +83,7 @@ export function set(draft: Draft, task: TaskRecord): void {
     case "gate": {
       if (!definition.run) throw new Error(`task ${definition.id} of kind ${definition.kind} names no operation`);
       task.attempt += 1;
+      task.started = true;
       task.inFlight = "run";
       move(draft, task, "RUNNING");
       draft.commands.push({
@@ -89,6 +100,7 @@ export function set(draft: Draft, task: TaskRecord): void {
 export function end(draft: Draft, as: EndedState): void {
   draft.state.stage = "ENDED";
   draft.state.ended = as;
+  if (as === "SUCCEEDED") delete draft.state.reason;
   draft.commands.push({ do: "end", state: as });
 }
 

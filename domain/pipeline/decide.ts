@@ -11,7 +11,7 @@ import { isEnded } from "./states.ts";
 import type { PipelineStateName, TaskState } from "./states.ts";
 import { beginStopping, continueStopping, retryFailed, settle } from "./stopping.ts";
 import { acknowledged, act, finishPending, refuse } from "./verbs.ts";
-import { ALREADY_CHANGED, isCommitted } from "./view.ts";
+import { ALREADY_CHANGED, isCommitted, records } from "./view.ts";
 
 export function decide(before: PipelineState, event: PipelineEvent): { state: PipelineState; commands: Command[] } {
   const draft: Draft = {
@@ -25,7 +25,8 @@ export function decide(before: PipelineState, event: PipelineEvent): { state: Pi
   advance(draft);
   continueStopping(draft);
   finishPending(draft);
-  // A cancel that nobody objects to goes on from holding to stopping, and perhaps at once to the end.
+  // A cancel goes on from holding to stopping and perhaps at once to the end, or, when it is refused, lets go again.
+  advance(draft);
   continueStopping(draft);
   finishPending(draft);
   acknowledgeEnd(draft);
@@ -38,9 +39,12 @@ export function decide(before: PipelineState, event: PipelineEvent): { state: Pi
 
 function apply(draft: Draft, event: PipelineEvent): void {
   const { state } = draft;
+  // After the end there are only answers.
+  if (state.stage === "ENDED" && event.type !== "verb" && event.type !== "controlled") return;
   switch (event.type) {
     case "opened":
       if (state.stage === "INITIALIZING") initialise(draft);
+      else if (state.parent && state.parent.attempt > 1) recordAfresh(draft);
       return;
     case "verb":
       act(draft, event.verb);
@@ -68,8 +72,11 @@ function apply(draft: Draft, event: PipelineEvent): void {
       if (!task || task.attempt !== event.attempt || task.inFlight !== event.role) return;
       delete task.inFlight;
       if (event.type === "stopped") {
-        if (event.role === "run") task.changed = true;
-        else settle(draft, task, event.role, "it was interrupted");
+        if (event.role !== "run") settle(draft, task, event.role, "it was interrupted");
+        else {
+          task.changed = true;
+          if (state.stage === "RUNNING") move(draft, task, "FAILED", "it was interrupted: retry it");
+        }
         return;
       }
       finished(draft, task, event);
@@ -85,12 +92,13 @@ function apply(draft: Draft, event: PipelineEvent): void {
       const task = state.tasks[event.task];
       if (!task?.child?.open) return;
       task.child.open = false;
+      // It took with it what it had not said yet, and what it could have taken back.
+      if (task.child.sequence > 0) task.changed = true;
       move(draft, task, "FAILED", event.reason);
       acknowledged(draft, task, undefined);
       return;
     }
     case "abandoned":
-      if (state.stage === "ENDED") return;
       if (state.stage === "RUNNING" || state.stage === "STOPPING") {
         beginStopping(draft, "ABANDONED", {
           id: "abandoned",
@@ -167,6 +175,13 @@ function finished(draft: Draft, task: TaskRecord, event: Extract<PipelineEvent, 
   else move(draft, task, "FAILED", outcome.reason);
 }
 
+/** A run before this one was lost, and left its records behind. */
+function recordAfresh(draft: Draft): void {
+  for (const task of records(draft.state)) {
+    record(draft, { type: "taskChanged", task: task.definition.id, state: task.state, attempt: task.attempt });
+  }
+}
+
 /** How a child's state shows on the task that stands for it. */
 const SHOWN: Partial<Record<PipelineStateName, TaskState>> = {
   SUCCEEDED: "SUCCEEDED",
@@ -180,13 +195,13 @@ const SHOWN: Partial<Record<PipelineStateName, TaskState>> = {
 
 function reported(draft: Draft, said: Report): void {
   const task = draft.state.tasks[said.task];
-  if (!task?.child) return;
+  if (!task?.child?.open || said.attempt !== task.attempt) return;
   if (said.sequence > task.child.sequence) {
     task.child = {
       sequence: said.sequence,
       state: said.state,
       committed: said.committed,
-      open: task.child.open && !isEnded(said.state),
+      open: !isEnded(said.state),
     };
     move(draft, task, SHOWN[said.state] ?? "RUNNING", said.reason);
   }
@@ -198,15 +213,22 @@ function reported(draft: Draft, said: Report): void {
 /** What the pipeline above asks of this one. */
 function controlled(draft: Draft, asked: Control): void {
   const { state } = draft;
+  if (asked.action === "cancel" && isCommitted(state)) {
+    report(draft, { id: asked.id, refused: { problem: "already-changed", detail: ALREADY_CHANGED } });
+    return;
+  }
+  if (state.stage === "ENDED") {
+    report(draft, { id: asked.id });
+    return;
+  }
   switch (asked.action) {
     case "hold":
-      state.paused = true;
-      if (asked.reason !== undefined) state.reason = asked.reason;
-      report(draft, { id: asked.id });
-      return;
     case "release":
-      state.paused = false;
-      delete state.reason;
+      state.paused = asked.action === "hold";
+      if (state.stage === "RUNNING") {
+        if (asked.action === "release") delete state.reason;
+        else if (asked.reason !== undefined) state.reason = asked.reason;
+      }
       report(draft, { id: asked.id });
       return;
     case "retry":
@@ -214,10 +236,6 @@ function controlled(draft: Draft, asked: Control): void {
       report(draft, { id: asked.id });
       return;
     case "cancel":
-      if (isCommitted(state)) {
-        report(draft, { id: asked.id, refused: ALREADY_CHANGED });
-        return;
-      }
       state.owed = asked.id;
       beginStopping(draft, "CANCELLED", {
         id: asked.id,

@@ -55,6 +55,7 @@ export function report(draft: Draft, acknowledges?: NonNullable<Report["acknowle
     workflowId: parent.workflowId,
     report: {
       task: parent.task,
+      attempt: parent.attempt,
       sequence: draft.state.reportSequence++,
       state: stateOf(draft.state),
       committed: isCommitted(draft.state),

@@ -9,13 +9,15 @@ export type Role = "run" | "undo" | "stop";
 export type TaskRecord = {
   definition: TaskDefinition;
   state: TaskState;
-  /** How often a person or the plan has set it going; results of older attempts are void. */
+  /** Grows whenever something of it is set going, also over runs of its pipeline; results of older attempts are void. */
   attempt: number;
+  /** Its operation has been set going by this run of its pipeline. */
+  started?: boolean;
   /** For a person: why it is where it is. */
   reason?: string;
   /** An activity of it is in flight. */
   inFlight?: Role;
-  /** It may have changed the world. */
+  /** It may have changed the world. Kind `pipeline`: a run of its child that is gone may have, for good. */
   changed?: boolean;
   /** Its undo or its making safe is done. */
   settled?: boolean;
@@ -72,7 +74,7 @@ export type Pending = {
   /** Tasks whose child has not acknowledged yet. */
   waiting: string[];
   /** What children refused, by subject. */
-  refused: { subject: string; detail: string }[];
+  refused: ({ subject: string } & Refusal)[];
 };
 
 /** From a pipeline to its child. `id` comes back in the acknowledgement. */
@@ -86,19 +88,24 @@ export type Control = {
 /** From a child to the pipeline above. Later sequence numbers win; acknowledgements always count. */
 export type Report = {
   task: string;
+  /** Which run of the child says it; what an earlier one had to say no longer counts. */
+  attempt: number;
   sequence: number;
   state: PipelineStateName;
   committed: boolean;
   reason?: string;
-  acknowledges?: { id: string; refused?: string };
+  acknowledges?: { id: string; refused?: Refusal };
 };
+
+/** Whom a child reports to. `attempt`: of the task that stands for it; counts the child's runs. */
+export type Parent = { workflowId: string; task: string; attempt: number };
 
 export type Planned = { generation: number; digest: string; tasks: TaskDefinition[] };
 
 export type PipelineState = {
   workflowId: string;
   /** The pipeline above, absent in an order. */
-  parent?: { workflowId: string; task: string };
+  parent?: Parent;
   stage: Stage;
   ended?: EndedState;
   /** How it will end once everything is settled, while STOPPING. */
@@ -178,7 +185,7 @@ export function initialOrder(workflowId: string): PipelineState {
 
 export function initialChild(
   workflowId: string,
-  parent: { workflowId: string; task: string },
+  parent: Parent,
   generation: number,
   tasks: TaskDefinition[],
   paused: boolean,
@@ -190,14 +197,18 @@ export function initialChild(
     generation,
     compiled: generation,
     paused,
-    tasks: recordsOf(tasks),
+    // Attempts never fall, though a run that was lost took its count with it: newer writers must win.
+    tasks: recordsOf(tasks, (parent.attempt - 1) * ATTEMPTS_PER_RUN),
     reportSequence: 1,
     answers: [],
   };
 }
 
-export function recordsOf(tasks: TaskDefinition[]): { [id: string]: TaskRecord } {
+/** More attempts at one task than people make in one run of its pipeline. */
+const ATTEMPTS_PER_RUN = 1_000;
+
+export function recordsOf(tasks: TaskDefinition[], attempt = 0): { [id: string]: TaskRecord } {
   return Object.fromEntries(
-    tasks.map((definition) => [definition.id, { definition, state: "WAITING", attempt: 0 } satisfies TaskRecord]),
+    tasks.map((definition) => [definition.id, { definition, state: "WAITING", attempt } satisfies TaskRecord]),
   );
 }

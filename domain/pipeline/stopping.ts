@@ -4,21 +4,28 @@ import type { Draft } from "./draft.ts";
 import type { Actor, PipelineState, TaskRecord } from "./model.ts";
 import { end, openChildren, set } from "./advance.ts";
 import { isTaskOver } from "./states.ts";
-import { records } from "./view.ts";
+import { isStuck, records } from "./view.ts";
 
 export type Ending = NonNullable<PipelineState["ending"]>;
 
+/** Who wants more than has been asked for already gets it, but not the other way round. */
+const RANK: Record<Ending, number> = { CANCELLED: 0, TERMINATED: 1, ABANDONED: 2 };
+
 /** Starts stopping: nothing new begins, calls in flight are asked to end, children are told. */
-export function beginStopping(draft: Draft, ending: Ending, by: { id: string; reason: string; actor: Actor }): void {
+export function beginStopping(draft: Draft, wanted: Ending, by: { id: string; reason: string; actor: Actor }): void {
   const { state } = draft;
+  const known = state.ending;
+  const ending = known && RANK[known] > RANK[wanted] ? known : wanted;
+  if (ending !== known) state.reason = by.reason;
   state.stage = "STOPPING";
   state.ending = ending;
-  state.reason = by.reason;
   for (const task of records(state)) {
     if (task.inFlight === "run" || (task.inFlight === "undo" && ending !== "CANCELLED")) {
       draft.commands.push({ do: "cancelCall", task: task.definition.id, attempt: task.attempt, role: task.inFlight });
-    } else if (!task.inFlight && !task.child?.open && !isTaskOver(task.state)) {
+    } else if (task.child?.open) {
       // A failure of the way here is not to be taken for a failure of stopping.
+      move(draft, task, "RUNNING", by.reason);
+    } else if (!task.inFlight && !isTaskOver(task.state)) {
       move(
         draft,
         task,
@@ -36,7 +43,7 @@ export function beginStopping(draft: Draft, ending: Ending, by: { id: string; re
 }
 
 function needsSettling(state: PipelineState, task: TaskRecord): boolean {
-  if (task.settled || task.attempt === 0) return false;
+  if (task.settled || !task.started) return false;
   if (state.ending === "CANCELLED") return task.definition.undo !== undefined;
   return task.definition.onStop !== undefined && task.state !== "SUCCEEDED";
 }
@@ -46,20 +53,20 @@ export function continueStopping(draft: Draft): void {
   const { state } = draft;
   if (state.stage !== "STOPPING" || !state.ending) return;
   const all = records(state);
-  if (all.some((task) => task.inFlight === "run")) return;
+  // What opposes a call may only begin when the call has ended.
+  if (all.some((task) => task.inFlight === "run" || task.inFlight === "undo")) return;
   if (state.ending === "CANCELLED") {
-    // Taken back one after the other, youngest first: the reverse of how it was built up.
-    if (all.some((task) => task.inFlight)) return;
+    // Taken back one after the other, youngest first: the reverse of how it was built up. Children come first.
+    if (openChildren(state).length > 0 || all.some((task) => isStuck(state, task))) return;
     const next = all.toReversed().find((task) => needsSettling(state, task));
     if (next) {
-      if (next.state !== "FAILED") call(draft, next, "undo");
+      call(draft, next, "undo");
       return;
     }
   } else {
     for (const task of all) if (!task.inFlight && needsSettling(state, task)) call(draft, task, "stop");
-    if (all.some((task) => task.inFlight)) return;
+    if (openChildren(state).length > 0 || all.some((task) => task.inFlight)) return;
   }
-  if (openChildren(state).length > 0) return;
   for (const task of all) if (!isTaskOver(task.state)) move(draft, task, "CANCELLED", task.reason);
   end(draft, state.ending);
 }
@@ -82,9 +89,11 @@ export function settle(draft: Draft, task: TaskRecord, role: "undo" | "stop", fa
       move(draft, task, "CANCELLED", "taken back");
       return;
     }
-    move(draft, task, "FAILED", `could not be taken back: ${failure}`);
-    if (draft.state.owed) {
-      report(draft, { id: draft.state.owed, refused: `could not be taken back: ${failure}` });
+    const detail = `could not be taken back: ${failure}`;
+    move(draft, task, "FAILED", detail);
+    // Who wants it terminated does not mind: that goes on.
+    if (draft.state.owed && draft.state.ending === "CANCELLED") {
+      report(draft, { id: draft.state.owed, refused: { problem: "undo-failed", detail } });
       delete draft.state.owed;
     }
     return;

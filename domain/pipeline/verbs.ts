@@ -4,7 +4,16 @@ import { control, fingerprintOf, initialise, move } from "./draft.ts";
 import type { Draft } from "./draft.ts";
 import type { Control, Pending, Refusal, TaskRecord, Verb } from "./model.ts";
 import { beginStopping, retry, retryFailed } from "./stopping.ts";
-import { ALREADY_CHANGED, records, refusalOf } from "./view.ts";
+import {
+  ALREADY_CHANGED,
+  hasTurn,
+  isCommitted,
+  isStuck,
+  isTaskCommitted,
+  records,
+  refusalOf,
+  stateOf,
+} from "./view.ts";
 
 export function act(draft: Draft, verb: Verb): void {
   const { state } = draft;
@@ -22,13 +31,23 @@ export function act(draft: Draft, verb: Verb): void {
     draft.commands.push({ do: "answer", id: verb.id, answer });
     return;
   }
-  const refusal = refusalOf(state, verb);
+  const refusal = refusalOf(state, verb) ?? refusalOfTurn(draft, verb);
   if (refusal) {
     draft.answers.push({ verb, refusal });
     return;
   }
   if (verb.task === undefined) actOnOrder(draft, verb);
   else actOnTask(draft, verb, state.tasks[verb.task]);
+}
+
+/** Whoever calls lets verbs wait for their turn; should it not, that loses neither verb. */
+function refusalOfTurn({ state }: Draft, verb: Verb): Refusal | undefined {
+  if (hasTurn(state, verb)) return undefined;
+  const other = state.pending?.verb;
+  return {
+    problem: "verb-not-allowed",
+    detail: `${verb.verb} has to wait: ${other?.verb} by ${other?.actor.subject} is under way. Try again when it is done.`,
+  };
 }
 
 function actOnOrder(draft: Draft, verb: Extract<Verb, { task?: undefined }>): void {
@@ -83,9 +102,16 @@ function actOnOrder(draft: Draft, verb: Extract<Verb, { task?: undefined }>): vo
         return;
       }
       // Two halves: first nobody may start anything, then everybody is asked whether something has been changed.
-      ask(draft, verb, "hold", openChildren(state), { ...by, action: "hold" });
+      ask(draft, verb, "hold", openChildren(state), {
+        id: by.id,
+        actor: by.actor,
+        action: "hold",
+        // What is paused already keeps the reason of the pause.
+        ...(!state.paused && { reason: by.reason }),
+      });
       return;
     case "terminate":
+      refuse(draft, { problem: "verb-not-allowed", detail: `It was overtaken: ${by.reason}.` });
       state.pending = pending(
         verb,
         "apply",
@@ -97,6 +123,7 @@ function actOnOrder(draft: Draft, verb: Extract<Verb, { task?: undefined }>): vo
 
 function actOnTask(draft: Draft, verb: Extract<Verb, { task: string }>, task: TaskRecord | undefined): void {
   if (!task) return;
+  const { state } = draft;
   const said = verb.reason ? `: ${verb.reason}` : "";
   switch (verb.verb) {
     case "confirm":
@@ -113,19 +140,19 @@ function actOnTask(draft: Draft, verb: Extract<Verb, { task: string }>, task: Ta
       retry(draft, task);
       break;
     case "cancel":
+      if (isTaskCommitted(state, task)) {
+        draft.answers.push({
+          verb,
+          refusal: { problem: "already-changed", detail: `${task.definition.title}: ${ALREADY_CHANGED}.` },
+        });
+        return;
+      }
       if (task.child?.open) {
         ask(draft, verb, "apply", [task], {
           id: verb.id,
           actor: verb.actor,
           action: "cancel",
           reason: `cancelled by ${verb.actor.subject}${said}`,
-        });
-        return;
-      }
-      if (task.child?.committed) {
-        draft.answers.push({
-          verb,
-          refusal: { problem: "already-changed", detail: `${task.definition.title}: ${ALREADY_CHANGED}.` },
         });
         return;
       }
@@ -151,12 +178,12 @@ function ask(draft: Draft, verb: Verb, phase: Pending["phase"], children: TaskRe
 }
 
 /** A child has acknowledged, refused, or is gone. */
-export function acknowledged(draft: Draft, task: TaskRecord, refused: string | undefined): void {
+export function acknowledged(draft: Draft, task: TaskRecord, refused: Refusal | undefined): void {
   const { pending: open } = draft.state;
   if (!open?.waiting.includes(task.definition.id)) return;
   open.waiting = open.waiting.filter((id) => id !== task.definition.id);
   if (refused !== undefined) {
-    open.refused.push({ subject: task.definition.pipeline?.subject ?? task.definition.id, detail: refused });
+    open.refused.push({ subject: subjectOf(task), ...refused });
   }
 }
 
@@ -170,50 +197,87 @@ export function refuse(draft: Draft, refusal: Refusal): void {
 export function finishPending(draft: Draft): void {
   const { state } = draft;
   const { pending: open } = state;
-  if (!open || open.phase === "locking" || open.phase === "observing" || open.waiting.length > 0) return;
-  const { verb } = open;
-  switch (open.phase) {
-    case "hold": {
-      const by = {
-        id: verb.id,
-        actor: verb.actor,
-        reason: `cancelled by ${verb.actor.subject}${verb.reason ? `: ${verb.reason}` : ""}`,
-      };
-      const changed = records(state).filter((task) => task.child?.committed);
-      if (changed.length === 0) {
-        open.phase = "apply";
-        open.waiting = openChildren(state).map((task) => task.definition.id);
-        beginStopping(draft, "CANCELLED", by);
-        return;
-      }
-      open.phase = "release";
-      open.refused = changed.map((task) => ({
-        subject: task.definition.pipeline?.subject ?? task.definition.title,
-        detail: ALREADY_CHANGED,
-      }));
-      if (!state.paused) {
-        const held = openChildren(state);
-        open.waiting = held.map((task) => task.definition.id);
-        control(draft, held, { id: verb.id, actor: verb.actor, action: "release" });
-      }
-      if (open.waiting.length > 0) return;
-      break;
-    }
-    case "apply":
-    case "release":
-      break;
+  if (!open) return;
+  if (state.stage === "ENDED") {
+    conclude(draft, open);
+    return;
   }
-  // A verb that ends the order is answered when it has ended, so that the answer is the last word.
-  if (state.stage === "STOPPING" && open.refused.length === 0) return;
-  const [first] = open.refused;
-  if (first) {
-    const detail = open.refused.map((one) => `${one.subject}: ${one.detail}`).join("; ");
-    refuse(draft, {
-      problem: state.stage === "STOPPING" ? "undo-failed" : "already-changed",
-      detail: `${verb.verb} was refused: ${detail}.`,
+  if (open.phase === "locking" || open.phase === "observing" || open.waiting.length > 0) return;
+  if (open.phase === "hold") {
+    decideCancel(draft, open);
+    return;
+  }
+  // A verb that ends the order is answered when it has ended, so that the answer is the last word; or when it is stuck.
+  if (state.stage === "STOPPING" && stateOf(state) !== "FAILED") return;
+  conclude(draft, open);
+}
+
+/** Everybody stands still: either nothing has been changed and the cancel goes on, or all are let go again. */
+function decideCancel(draft: Draft, open: Pending): void {
+  const { state } = draft;
+  const { verb } = open;
+  if (!isCommitted(state)) {
+    open.phase = "apply";
+    open.waiting = openChildren(state).map((task) => task.definition.id);
+    beginStopping(draft, "CANCELLED", {
+      id: verb.id,
+      actor: verb.actor,
+      reason: `cancelled by ${verb.actor.subject}${verb.reason ? `: ${verb.reason}` : ""}`,
     });
     return;
   }
-  draft.answers.push({ verb });
-  delete state.pending;
+  open.phase = "release";
+  open.refused = records(state)
+    .filter((task) => isTaskCommitted(state, task))
+    .map((task) => ({ subject: subjectOf(task), problem: "already-changed", detail: ALREADY_CHANGED }));
+  // What was paused before stays so.
+  if (!state.paused) {
+    const held = openChildren(state);
+    open.waiting = held.map((task) => task.definition.id);
+    control(draft, held, { id: verb.id, actor: verb.actor, action: "release" });
+  }
+  if (open.waiting.length === 0) conclude(draft, open);
+}
+
+/** Answers the verb that waited. */
+function conclude(draft: Draft, open: Pending): void {
+  const refusal = refusalAtLast(draft, open);
+  if (refusal) {
+    refuse(draft, refusal);
+    return;
+  }
+  draft.answers.push({ verb: open.verb });
+  delete draft.state.pending;
+}
+
+function refusalAtLast({ state }: Draft, { verb, refused }: Pending): Refusal | undefined {
+  const say = (those: { subject: string; detail: string }[]): string =>
+    `${verb.verb} was refused: ${those.map((one) => `${one.subject}: ${one.detail}`).join("; ")}.`;
+  if (state.stage === "STOPPING") {
+    const stuck = records(state).filter((task) => isStuck(state, task));
+    return {
+      problem: "undo-failed",
+      detail: say(stuck.map((task) => ({ subject: subjectOf(task), detail: task.reason ?? "it failed" }))),
+    };
+  }
+  const [first] = refused;
+  if (first) return { problem: first.problem, detail: say(refused) };
+  if (verb.task !== undefined) {
+    const task = state.tasks[verb.task];
+    if (verb.verb !== "cancel" || !task || task.state === "CANCELLED") return undefined;
+    return {
+      problem: isTaskCommitted(state, task) ? "already-changed" : "verb-not-allowed",
+      detail: say([{ subject: subjectOf(task), detail: `it became ${task.state} meanwhile` }]),
+    };
+  }
+  const missed =
+    state.stage === "ENDED" &&
+    (verb.verb === "start" || verb.verb === "initialise" || (verb.verb === "cancel" && state.ended !== "CANCELLED"));
+  return missed
+    ? { problem: "verb-not-allowed", detail: `${verb.verb} came too late: the order ended meanwhile, ${state.ended}.` }
+    : undefined;
+}
+
+function subjectOf(task: TaskRecord): string {
+  return task.definition.pipeline?.subject ?? task.definition.title;
 }

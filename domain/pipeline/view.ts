@@ -16,9 +16,7 @@ export function stateOf(state: PipelineState): PipelineStateName {
     case "ENDED":
       return state.ended ?? "ABANDONED";
     case "STOPPING":
-      return records(state).some((record) => record.state === "FAILED" && !record.settled && !record.inFlight)
-        ? "FAILED"
-        : "RUNNING";
+      return records(state).some((record) => isStuck(state, record)) ? "FAILED" : "RUNNING";
     case "RUNNING": {
       if (state.paused) return "PAUSED";
       // What needs a person comes first: nobody should have to look behind a RUNNING for it.
@@ -36,10 +34,36 @@ export function records(state: PipelineState): TaskRecord[] {
 
 /** Whether it has, or may have, changed something that cancelling does not take back. */
 export function isCommitted(state: PipelineState): boolean {
-  return records(state).some(
-    (record) =>
-      (record.definition.commits && (record.changed || record.inFlight === "run")) || record.child?.committed === true,
-  );
+  return records(state).some((record) => isTaskCommitted(state, record));
+}
+
+export function isTaskCommitted(state: PipelineState, record: TaskRecord): boolean {
+  const { definition } = record;
+  if (definition.kind === "pipeline") return record.child?.committed === true || record.changed === true;
+  if (definition.commits) return record.changed === true || record.inFlight === "run";
+  // Nothing takes back any more what was changed by a pipeline that has ended.
+  return state.ended !== undefined && state.ended !== "CANCELLED" && definition.undo !== undefined && !!record.changed;
+}
+
+/** Keeps a cancel from coming to its end, until a person acts. */
+export function isStuck(state: PipelineState, record: TaskRecord): boolean {
+  if (state.ending !== "CANCELLED" || record.state !== "FAILED" || record.inFlight) return false;
+  return canRetryUndo(record) || isTaskCommitted(state, record);
+}
+
+function canRetryUndo(record: TaskRecord): boolean {
+  return record.child?.open === true || (record.definition.undo !== undefined && !record.settled);
+}
+
+/**
+ * Whether a verb may be decided now: one after the other, as some wait for children. But who wants to terminate need
+ * not wait for children.
+ */
+export function hasTurn(state: PipelineState, verb: Verb): boolean {
+  const { pending } = state;
+  if (!pending || state.stage === "ENDED") return true;
+  if (verb.verb !== "terminate" || pending.verb.verb === "terminate") return false;
+  return pending.phase !== "locking" && pending.phase !== "observing";
 }
 
 /** One sentence for people: why it is in this state, and who can change that. */
@@ -63,7 +87,11 @@ export function allowedOrderVerbs(state: PipelineState): OrderVerb[] {
   // A child is steered through the order; only its tasks are its own.
   if (state.parent) return [];
   const cancel: OrderVerb[] = isCommitted(state) ? [] : ["cancel"];
-  if (state.stage === "STOPPING") return name === "FAILED" ? ["retry", "terminate"] : ["terminate"];
+  if (state.stage === "STOPPING") {
+    return records(state).some((record) => isStuck(state, record) && canRetryUndo(record))
+      ? ["retry", "terminate"]
+      : ["terminate"];
+  }
   switch (name) {
     case "INITIALIZING":
       return ["cancel"];
@@ -145,7 +173,7 @@ export function refusalOf(state: PipelineState, verb: Verb): Refusal | undefined
   // In STOPPING, the only thing left to do by task is trying a failed undo again.
   const allowed: TaskVerb[] =
     state.stage === "STOPPING"
-      ? name === "FAILED" && record.state === "FAILED" && !record.settled
+      ? isStuck(state, record) && canRetryUndo(record)
         ? ["retry"]
         : []
       : state.stage === "RUNNING"

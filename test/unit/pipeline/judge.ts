@@ -1,0 +1,187 @@
+/** What must hold whatever happens, judged from the commands and from what was really done, never from what is shown. */
+import { expect } from "vitest";
+import type { Answer, Command, PipelineEvent, PipelineState, Refusal, Verb } from "../../../domain/pipeline/model.ts";
+import type { OperationOutcome } from "../../../domain/pipeline/operation.ts";
+import { isSatisfied, isTaskOver } from "../../../domain/pipeline/states.ts";
+import { ORDER } from "./plans.ts";
+import type { Call, Run } from "./world.ts";
+
+type Step = { state: PipelineState; commands: Command[] };
+
+/** What one run of a pipeline has really done. */
+class Deeds {
+  started = new Set<string>();
+  changed = new Set<string>();
+  undone = new Map<string, number>();
+  madeSafe = new Map<string, number>();
+  confirmed = new Set<string>();
+  /** Something was changed for good. */
+  committed = false;
+  ends = 0;
+  /** It has said that it holds, and nobody has let it go. */
+  holds = false;
+}
+
+export class Judge {
+  readonly asks = new Map<string, { verb: Verb; answers: (Answer | Refusal)[] }>();
+  readonly deeds = new Map<Run, Deeds>();
+  readonly #attempts = new Map<string, number>();
+  /** The order has said that nothing moves: paused, or over. */
+  #still = false;
+
+  of(run: Run): Deeds {
+    const known = this.deeds.get(run) ?? new Deeds();
+    this.deeds.set(run, known);
+    return known;
+  }
+
+  asked(run: Run, verb: Verb, refusal: Refusal | undefined): void {
+    this.asks.set(verb.id, { verb, answers: refusal ? [refusal] : [] });
+    expect(run.state.answers.some((one) => one.id === verb.id)).toBe(false);
+  }
+
+  decided(run: Run, event: PipelineEvent, step: Step): void {
+    const deeds = this.of(run);
+    if (event.type === "controlled" && event.control.action === "release") deeds.holds = false;
+    if (event.type === "verb" && event.verb.verb === "resume") this.#still = false;
+    const wasOver = run.state.stage === "ENDED";
+    for (const command of step.commands) this.#command(run, deeds, command, step, wasOver);
+    if (event.type === "verb") this.#decidedVerb(run, deeds, event.verb);
+    const end = step.commands.findIndex((command) => command.do === "end");
+    if (end >= 0) {
+      expect(end, "the end comes last").toBe(step.commands.length - 1);
+      deeds.ends += 1;
+      expect(deeds.ends, "it ends once").toBe(1);
+      this.#ended(run, deeds, step.state);
+    }
+    if (wasOver)
+      expect({ ...step.state, answers: 0, reportSequence: 0 }).toEqual({ ...run.state, answers: 0, reportSequence: 0 });
+  }
+
+  #command(run: Run, deeds: Deeds, command: Command, step: Step, wasOver: boolean): void {
+    if (wasOver) {
+      const isAnswer =
+        command.do === "answer" ||
+        command.do === "report" ||
+        (command.do === "record" && command.event.type === "acted");
+      expect(isAnswer, `${command.do} after the end`).toBe(true);
+    }
+    if (command.do === "call" || command.do === "startChild") {
+      this.#rises(run, command.task, command.attempt, true);
+      const task = step.state.tasks[command.task];
+      const isRun = command.do === "startChild" || command.role === "run";
+      if (isRun) {
+        expect(this.#still, `${command.task} begins though everything was said to stand still`).toBe(false);
+        expect(deeds.holds, `${command.task} begins in a pipeline that holds`).toBe(false);
+        for (const need of task?.definition.dependsOn ?? []) {
+          expect(isSatisfied(step.state.tasks[need]?.state ?? "WAITING"), `${command.task} needs ${need}`).toBe(true);
+        }
+        deeds.started.add(command.task);
+      } else {
+        const opposed = run.calls.filter((call) => call.role === "run");
+        expect(opposed, `${command.role} of ${command.task} while something still runs`).toEqual([]);
+      }
+      expect(
+        run.calls.filter((call) => call.task === command.task),
+        "one call of a task at a time",
+      ).toEqual([]);
+    }
+    if (command.do === "record" && command.event.type === "taskChanged") {
+      this.#rises(run, command.event.task, command.event.attempt, false);
+      const task = step.state.tasks[command.event.task];
+      if (task?.definition.kind === "confirm" && command.event.state === "AWAITING_CONFIRM") {
+        expect(deeds.holds || this.#still).toBe(false);
+      }
+    }
+    if (command.do === "report" && command.report.acknowledges && step.state.paused) deeds.holds = true;
+    if (command.do === "answer") this.#answered(run, command.id, command.answer);
+  }
+
+  #rises(run: Run, task: string, attempt: number, strictly: boolean): void {
+    const key = `${strictly ? "calls" : "records"} of ${run.workflowId} ${task}`;
+    const known = this.#attempts.get(key) ?? 0;
+    if (strictly) expect(attempt, `attempt of ${key}`).toBeGreaterThan(known);
+    else expect(attempt, `attempt of ${key}`).toBeGreaterThanOrEqual(known);
+    this.#attempts.set(key, attempt);
+  }
+
+  #decidedVerb(run: Run, deeds: Deeds, verb: Verb): void {
+    if (verb.verb === "confirm" && run.state.tasks[verb.task]?.state === "AWAITING_CONFIRM")
+      deeds.confirmed.add(verb.task);
+  }
+
+  #answered(run: Run, id: string, answer: Answer): void {
+    const ask = this.asks.get(id);
+    ask?.answers.push(answer);
+    expect(ask?.answers.length, `answers to ${id}`).toBe(1);
+    if (run.workflowId !== ORDER || !answer.ok || ask?.verb.task !== undefined) return;
+    if (["pause", "cancel", "terminate"].includes(ask?.verb.verb ?? "")) this.#still = true;
+    const state = { pause: "PAUSED", cancel: "CANCELLED" }[ask?.verb.verb as string];
+    if (state && ask?.verb.verb === "cancel") expect(answer.state).toBe(state);
+  }
+
+  finished(run: Run, call: Call, outcome: OperationOutcome | "stopped"): void {
+    const deeds = this.of(run);
+    const definition = run.state.tasks[call.task]?.definition;
+    const changed = outcome === "stopped" || outcome.changed;
+    if (call.role === "run" && changed) deeds.changed.add(call.task);
+    if (call.role === "run" && definition?.commits && changed) deeds.committed = true;
+    if (outcome === "stopped" || outcome.outcome !== "done") return;
+    if (call.role === "undo") deeds.undone.set(call.task, (deeds.undone.get(call.task) ?? 0) + 1);
+    if (call.role === "stop") deeds.madeSafe.set(call.task, (deeds.madeSafe.get(call.task) ?? 0) + 1);
+  }
+
+  lost(run: Run): void {
+    const deeds = this.of(run);
+    if (run.calls.some((call) => call.role === "run" && run.state.tasks[call.task]?.definition.commits))
+      deeds.committed = true;
+  }
+
+  #ended(run: Run, deeds: Deeds, state: PipelineState): void {
+    for (const task of Object.values(state.tasks)) {
+      const { definition } = task;
+      const tried = deeds.started.has(definition.id);
+      if (state.stage === "ENDED" && state.generation > 0 && (tried || state.ended === "SUCCEEDED")) {
+        expect(isTaskOver(task.state), `${definition.id} is over`).toBe(true);
+      }
+      if (definition.kind === "confirm" && task.state === "SUCCEEDED") {
+        expect(deeds.confirmed.has(definition.id), `${definition.id} was confirmed`).toBe(true);
+      }
+      const undone = deeds.undone.get(definition.id) ?? 0;
+      if (state.ended === "CANCELLED" && definition.undo) {
+        expect(undone, `${definition.id} is taken back once if it was begun`).toBe(tried ? 1 : 0);
+      } else expect(undone).toBeLessThanOrEqual(1);
+      if (state.ended === "TERMINATED" || state.ended === "ABANDONED") {
+        if (tried && definition.onStop && task.state !== "SUCCEEDED")
+          expect(task.settled, `${definition.id} was made safe`).toBe(true);
+      }
+    }
+    if (state.ended === "CANCELLED") expect(deeds.committed, "what is CANCELLED has changed nothing").toBe(false);
+    if (run.workflowId !== ORDER) return;
+    const appsOf = (workflowId: string) => [...this.deeds].filter(([one]) => one.workflowId === workflowId);
+    for (const task of Object.values(state.tasks)) {
+      const child = task.definition.pipeline?.workflowId;
+      if (!child) continue;
+      const runs = appsOf(child);
+      const standsCancelled =
+        state.ended === "CANCELLED" || (state.ended === "SUCCEEDED" && task.state === "CANCELLED");
+      if (!standsCancelled) continue;
+      for (const [one, those] of runs) {
+        expect(those.committed, `${child} is CANCELLED though it changed something`).toBe(false);
+        if (one.gone && one.state.stage !== "ENDED")
+          expect([...those.started], `${child} was lost with what it began`).toEqual([]);
+        // Whoever ended otherwise without changing anything leaves nothing to take back.
+        for (const id of one.state.ended === "CANCELLED" ? those.started : those.changed) {
+          if (one.state.tasks[id]?.definition.undo) expect(those.undone.get(id) ?? 0, `${id} is taken back`).toBe(1);
+        }
+      }
+    }
+  }
+
+  /** Everything has come to rest. */
+  close(): void {
+    for (const { verb, answers } of this.asks.values()) {
+      expect(answers.length, `answers to ${verb.verb} ${verb.task ?? ""} (${verb.id})`).toBe(1);
+    }
+  }
+}
