@@ -1,10 +1,18 @@
 /** What must hold whatever happens, judged from the commands and from what was really done, never from what is shown. */
-import { expect } from "vitest";
+import { deepStrictEqual, ok } from "node:assert/strict";
 import type { Answer, Command, PipelineEvent, PipelineState, Refusal, Verb } from "../../../domain/pipeline/model.ts";
 import type { OperationOutcome } from "../../../domain/pipeline/operation.ts";
 import { isSatisfied, isTaskOver } from "../../../domain/pipeline/states.ts";
 import { ORDER } from "./plans.ts";
 import type { Call, Run } from "./world.ts";
+
+function same(actual: unknown, what: string, wanted: unknown): void {
+  deepStrictEqual(
+    actual,
+    wanted,
+    `${what}: ${JSON.stringify(actual)?.slice(0, 200)}, not ${JSON.stringify(wanted)?.slice(0, 200)}`,
+  );
+}
 
 type Step = { state: PipelineState; commands: Command[] };
 
@@ -37,7 +45,11 @@ export class Judge {
 
   asked(run: Run, verb: Verb, refusal: Refusal | undefined): void {
     this.asks.set(verb.id, { verb, answers: refusal ? [refusal] : [] });
-    expect(run.state.answers.some((one) => one.id === verb.id)).toBe(false);
+    same(
+      run.state.answers.some((one) => one.id === verb.id),
+      "a new verb has no answer yet",
+      false,
+    );
   }
 
   decided(run: Run, event: PipelineEvent, step: Step): void {
@@ -49,13 +61,15 @@ export class Judge {
     if (event.type === "verb") this.#decidedVerb(run, deeds, event.verb);
     const end = step.commands.findIndex((command) => command.do === "end");
     if (end >= 0) {
-      expect(end, "the end comes last").toBe(step.commands.length - 1);
+      same(end, "the end comes last", step.commands.length - 1);
       deeds.ends += 1;
-      expect(deeds.ends, "it ends once").toBe(1);
+      same(deeds.ends, "it ends once", 1);
       this.#ended(run, deeds, step.state);
     }
-    if (wasOver)
-      expect({ ...step.state, answers: 0, reportSequence: 0 }).toEqual({ ...run.state, answers: 0, reportSequence: 0 });
+    if (wasOver) {
+      const rest = { answers: [], reportSequence: 0 };
+      same({ ...step.state, ...rest }, "nothing changes after the end", { ...run.state, ...rest });
+    }
   }
 
   #command(run: Run, deeds: Deeds, command: Command, step: Step, wasOver: boolean): void {
@@ -64,33 +78,34 @@ export class Judge {
         command.do === "answer" ||
         command.do === "report" ||
         (command.do === "record" && command.event.type === "acted");
-      expect(isAnswer, `${command.do} after the end`).toBe(true);
+      same(isAnswer, `${command.do} after the end`, true);
     }
     if (command.do === "call" || command.do === "startChild") {
       this.#rises(run, command.task, command.attempt, true);
       const task = step.state.tasks[command.task];
       const isRun = command.do === "startChild" || command.role === "run";
       if (isRun) {
-        expect(this.#still, `${command.task} begins though everything was said to stand still`).toBe(false);
-        expect(deeds.holds, `${command.task} begins in a pipeline that holds`).toBe(false);
+        same(this.#still, `${command.task} begins though everything was said to stand still`, false);
+        same(deeds.holds, `${command.task} begins in a pipeline that holds`, false);
         for (const need of task?.definition.dependsOn ?? []) {
-          expect(isSatisfied(step.state.tasks[need]?.state ?? "WAITING"), `${command.task} needs ${need}`).toBe(true);
+          same(isSatisfied(step.state.tasks[need]?.state ?? "WAITING"), `${command.task} needs ${need}`, true);
         }
         deeds.started.add(command.task);
       } else {
         const opposed = run.calls.filter((call) => call.role === "run");
-        expect(opposed, `${command.role} of ${command.task} while something still runs`).toEqual([]);
+        same(opposed, `${command.role} of ${command.task} while something still runs`, []);
       }
-      expect(
+      same(
         run.calls.filter((call) => call.task === command.task),
         "one call of a task at a time",
-      ).toEqual([]);
+        [],
+      );
     }
     if (command.do === "record" && command.event.type === "taskChanged") {
       this.#rises(run, command.event.task, command.event.attempt, false);
       const task = step.state.tasks[command.event.task];
       if (task?.definition.kind === "confirm" && command.event.state === "AWAITING_CONFIRM") {
-        expect(deeds.holds || this.#still).toBe(false);
+        same(deeds.holds || this.#still, `${command.event.task} asks for a confirmation while all is held`, false);
       }
     }
     if (command.do === "report" && command.report.acknowledges && step.state.paused) deeds.holds = true;
@@ -100,8 +115,7 @@ export class Judge {
   #rises(run: Run, task: string, attempt: number, strictly: boolean): void {
     const key = `${strictly ? "calls" : "records"} of ${run.workflowId} ${task}`;
     const known = this.#attempts.get(key) ?? 0;
-    if (strictly) expect(attempt, `attempt of ${key}`).toBeGreaterThan(known);
-    else expect(attempt, `attempt of ${key}`).toBeGreaterThanOrEqual(known);
+    ok(strictly ? attempt > known : attempt >= known, `attempt ${attempt} after ${known}: ${key}`);
     this.#attempts.set(key, attempt);
   }
 
@@ -113,11 +127,10 @@ export class Judge {
   #answered(run: Run, id: string, answer: Answer): void {
     const ask = this.asks.get(id);
     ask?.answers.push(answer);
-    expect(ask?.answers.length, `answers to ${id}`).toBe(1);
+    same(ask?.answers.length, `answers to ${id}`, 1);
     if (run.workflowId !== ORDER || !answer.ok || ask?.verb.task !== undefined) return;
     if (["pause", "cancel", "terminate"].includes(ask?.verb.verb ?? "")) this.#still = true;
-    const state = { pause: "PAUSED", cancel: "CANCELLED" }[ask?.verb.verb as string];
-    if (state && ask?.verb.verb === "cancel") expect(answer.state).toBe(state);
+    if (ask?.verb.verb === "cancel") same(answer.state, "a cancel that was granted", "CANCELLED");
   }
 
   finished(run: Run, call: Call, outcome: OperationOutcome | "stopped"): void {
@@ -142,21 +155,21 @@ export class Judge {
       const { definition } = task;
       const tried = deeds.started.has(definition.id);
       if (state.stage === "ENDED" && state.generation > 0 && (tried || state.ended === "SUCCEEDED")) {
-        expect(isTaskOver(task.state), `${definition.id} is over`).toBe(true);
+        same(isTaskOver(task.state), `${definition.id} is over`, true);
       }
       if (definition.kind === "confirm" && task.state === "SUCCEEDED") {
-        expect(deeds.confirmed.has(definition.id), `${definition.id} was confirmed`).toBe(true);
+        same(deeds.confirmed.has(definition.id), `${definition.id} was confirmed`, true);
       }
       const undone = deeds.undone.get(definition.id) ?? 0;
       if (state.ended === "CANCELLED" && definition.undo) {
-        expect(undone, `${definition.id} is taken back once if it was begun`).toBe(tried ? 1 : 0);
-      } else expect(undone).toBeLessThanOrEqual(1);
+        same(undone, `${definition.id} is taken back once if it was begun`, tried ? 1 : 0);
+      } else ok(undone <= 1, `${definition.id} is taken back once`);
       if (state.ended === "TERMINATED" || state.ended === "ABANDONED") {
         if (tried && definition.onStop && task.state !== "SUCCEEDED")
-          expect(task.settled, `${definition.id} was made safe`).toBe(true);
+          same(task.settled, `${definition.id} was made safe`, true);
       }
     }
-    if (state.ended === "CANCELLED") expect(deeds.committed, "what is CANCELLED has changed nothing").toBe(false);
+    if (state.ended === "CANCELLED") same(deeds.committed, "what is CANCELLED has changed nothing", false);
     if (run.workflowId !== ORDER) return;
     const appsOf = (workflowId: string) => [...this.deeds].filter(([one]) => one.workflowId === workflowId);
     for (const task of Object.values(state.tasks)) {
@@ -167,12 +180,12 @@ export class Judge {
         state.ended === "CANCELLED" || (state.ended === "SUCCEEDED" && task.state === "CANCELLED");
       if (!standsCancelled) continue;
       for (const [one, those] of runs) {
-        expect(those.committed, `${child} is CANCELLED though it changed something`).toBe(false);
+        same(those.committed, `${child} is CANCELLED though it changed something`, false);
         if (one.gone && one.state.stage !== "ENDED")
-          expect([...those.started], `${child} was lost with what it began`).toEqual([]);
+          same([...those.started], `${child} was lost with what it began`, []);
         // Whoever ended otherwise without changing anything leaves nothing to take back.
         for (const id of one.state.ended === "CANCELLED" ? those.started : those.changed) {
-          if (one.state.tasks[id]?.definition.undo) expect(those.undone.get(id) ?? 0, `${id} is taken back`).toBe(1);
+          if (one.state.tasks[id]?.definition.undo) same(those.undone.get(id) ?? 0, `${id} is taken back`, 1);
         }
       }
     }
@@ -181,7 +194,7 @@ export class Judge {
   /** Everything has come to rest. */
   close(): void {
     for (const { verb, answers } of this.asks.values()) {
-      expect(answers.length, `answers to ${verb.verb} ${verb.task ?? ""} (${verb.id})`).toBe(1);
+      same(answers.length, `answers to ${verb.verb} ${verb.task ?? ""} (${verb.id})`, 1);
     }
   }
 }
