@@ -70,9 +70,10 @@ export interface WorkloadDriver {
   /**
    * Ensures the headless Service and the workload's template; moves no pod (partition). A missing workload is created
    * with 0 replicas. Refuses (`failed`) a difference that is not image-only, and a workload that is not ours.
-   * Remembers what was there before, for `restore`. Waits until the controller has observed the template.
+   * Remembers what was there before, for `restore`. `holder` ends in `#<attempt>.<try>`; an attempt that a freeze has
+   * overtaken is refused. Waits until the controller has observed the template.
    */
-  apply(desired: Desired, progress: Progress): Promise<Outcome>;
+  apply(desired: Desired, progress: Progress, holder?: string): Promise<Outcome>;
 
   /**
    * Undo of `apply` while no pod has moved: the template goes back to what was there before, or the workload, if `apply`
@@ -91,7 +92,7 @@ export interface WorkloadDriver {
     progress: Progress,
   ): Promise<Outcome & { pods: PodProgress[] }>;
 
-  /** Stops what may be in flight and freezes the workload as it is: takes a fenced epoch; pods that have not moved yet are no longer meant to. */
+  /** Stops what may be in flight and freezes the workload as it is: takes a fenced epoch; pods that have not moved yet are no longer meant to, and no attempt of this run of the pipeline acts on it again. */
   freeze(input: {
     placement: Placement;
     order: string;

@@ -1,4 +1,5 @@
 /** The model of `decide`: state, events in, commands out. All of it is plain JSON, so that it survives continue-as-new. */
+import { ATTEMPTS_PER_RUN } from "./attempts.ts";
 import type { OperationOutcome } from "./operation.ts";
 import type { EndedState, PipelineStateName, TaskState } from "./states.ts";
 import type { Invocation, NestedPipeline, TaskDefinition } from "./task.ts";
@@ -203,9 +204,6 @@ export function initialChild(
     answers: [],
   };
 }
-
-/** More attempts at one task than people make in one run of its pipeline. */
-const ATTEMPTS_PER_RUN = 1_000;
 
 export function recordsOf(tasks: TaskDefinition[], attempt = 0): { [id: string]: TaskRecord } {
   return Object.fromEntries(

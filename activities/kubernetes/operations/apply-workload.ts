@@ -9,10 +9,10 @@ export const applyWorkload: Operation<ClusterDeps, WorkloadParams> = {
   latency: "wait",
   idempotency: "A workload that carries the template of this revision and order already is left alone.",
   undo: "restoreWorkload",
-  async run(deps, params, { signal }) {
+  async run(deps, params, { signal, holder }) {
     const outcomes = [];
     for (const desired of await desiredWorkloads(deps, params)) {
-      outcomes.push(await deps.driver.apply(desired, { signal, report: () => undefined }));
+      outcomes.push(await deps.driver.apply(desired, { signal, report: () => undefined }, `${params.order}/${holder}`));
       if (signal.aborted) break;
     }
     return together(outcomes);

@@ -26,15 +26,20 @@ import {
   type Cluster,
   type WorkloadKey,
 } from "./cluster.ts";
-import { fenced, formatTaker, parseTaker, takeEpoch } from "./epoch.ts";
-import { isOurs, readNotes, targetHash, writeNotes, type Notes } from "./metadata.ts";
+import { attemptOf, fenced, formatTaker, parseTaker, takeEpoch } from "./epoch.ts";
+import { isFrozenFor, isOurs, readNotes, targetHash, writeNotes, type Notes } from "./metadata.ts";
 
 /** Annotation of the Service: digest of its rendering. */
 const SERVICE_DIGEST = "cellwright.io/rendering";
 
-export async function applyDesired(cluster: Cluster, desired: Desired, progress: Progress): Promise<Outcome> {
+export async function applyDesired(
+  cluster: Cluster,
+  desired: Desired,
+  progress: Progress,
+  holder: string,
+): Promise<Outcome> {
   const key = keyOf(desired.placement);
-  const call: Call = { who: `${desired.order} ${nonce()}`, firstEpoch: undefined };
+  const call: Call = { who: `${desired.order} ${nonce()}`, attempt: attemptOf(holder), firstEpoch: undefined };
   const outcome = await insist(cluster, () => applyOnce(cluster, key, desired, call, progress), progress.signal);
   if (outcome.outcome === "failed") return outcome;
   await untilObserved(cluster, key, progress);
@@ -42,7 +47,7 @@ export async function applyDesired(cluster: Cluster, desired: Desired, progress:
 }
 
 /** One call of `apply` over its tries. */
-type Call = { who: string; firstEpoch: number | undefined };
+type Call = { who: string; attempt: number; firstEpoch: number | undefined };
 
 /** One try, from what is there; Conflict and passing failures are for another try. */
 async function applyOnce(
@@ -70,7 +75,7 @@ async function applyOnce(
       revision: desired.revision,
       shape,
       previous: null,
-      frozen: false,
+      frozenUpTo: 0,
     };
     await applyTemplate(cluster, desired, notes, 0, CREATE_ONLY);
     return {
@@ -82,8 +87,11 @@ async function applyOnce(
 
   const before = readNotes(found);
   if (before.order === desired.order && before.revision === desired.revision) {
-    if (before.frozen)
-      throw new CellwrightFailure("Superseded", `${where} was frozen; order ${desired.order} does not change it any more`);
+    if (isFrozenFor(before, call.attempt))
+      throw new CellwrightFailure(
+        "Superseded",
+        `${where} was frozen; order ${desired.order} does not change it any more`,
+      );
     return {
       outcome: "done",
       summary: `${where} has the template of revision ${desired.revision} already`,
@@ -107,7 +115,7 @@ async function applyOnce(
       enrolled: formatOrdinals(notes.enrolled),
       shape: notes.shape,
     },
-    frozen: false,
+    frozenUpTo: 0,
   };
   await applyTemplate(cluster, desired, next, set.spec.replicas ?? 1, set.metadata.resourceVersion);
   return { outcome: "done", summary: `${where} has the template of revision ${desired.revision}`, changed: false };

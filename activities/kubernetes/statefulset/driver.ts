@@ -11,7 +11,7 @@ import { verifyWorkloads } from "./verify.ts";
 export function createStatefulSetDriver(cluster: Cluster): WorkloadDriver {
   return {
     observe: (input) => observeWorkloads(cluster, input),
-    apply: (desired, progress) => applyDesired(cluster, desired, progress),
+    apply: (desired, progress, holder = "") => applyDesired(cluster, desired, progress, holder),
     restore: (desired, previous, progress) => restoreWorkload(cluster, desired, previous, progress),
     move: (input, progress) => moveGroup(cluster, input, progress),
     freeze: (input) => freezeWorkload(cluster, input),

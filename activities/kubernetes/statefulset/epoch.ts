@@ -192,8 +192,7 @@ function refuseIfNewer(key: WorkloadKey, notes: Notes, first: Notes | undefined,
   const takenMeanwhile = first !== undefined && first.epoch !== notes.epoch;
   const isNewer =
     last.role === "move" &&
-    (last.startedAt > taker.startedAt ||
-      (last.startedAt === taker.startedAt && attemptOf(last.who) > attemptOf(taker.who)));
+    (last.startedAt > taker.startedAt || (last.startedAt === taker.startedAt && isLater(last.who, taker.who)));
   if (takenMeanwhile || isNewer) throw fenced(key, notes);
 }
 
@@ -207,9 +206,18 @@ export function parseTaker(text: string): { role: string; startedAt: number; who
   return match === null ? undefined : { role: match[1]!, startedAt: Number(match[2]), who: match[3]! };
 }
 
-function attemptOf(who: string): number {
-  const [, attempt = 0, attemptTry = 0] = /#(\d+)\.(\d+)$/.exec(who) ?? [];
-  return Number(attempt) * 1_000_000 + Number(attemptTry);
+/** The attempt of a call that is named `…#<attempt>.<try>`; 0 when it is not. */
+export function attemptOf(who: string): number {
+  return Number(/#(\d+)\.\d+$/.exec(who)?.[1] ?? 0);
+}
+
+function tryOf(who: string): number {
+  return Number(/#\d+\.(\d+)$/.exec(who)?.[1] ?? 0);
+}
+
+/** Whether a call of one task is a later attempt or try than another. */
+function isLater(one: string, other: string): boolean {
+  return attemptOf(one) === attemptOf(other) ? tryOf(one) > tryOf(other) : attemptOf(one) > attemptOf(other);
 }
 
 /** Replicas are only ever raised here. */

@@ -53,7 +53,8 @@ export type Notes = {
   shape: string;
   /** `undefined`: not known (restored, or never applied by us). */
   previous: Previous | null | undefined;
-  frozen: boolean;
+  /** Attempts of the order up to this one act no more: it was frozen. 0: it was not. */
+  frozenUpTo: number;
 };
 
 /** Throws Invalid when a hand has made them unreadable. */
@@ -71,7 +72,7 @@ export function readNotes(set: SetObject): Notes {
       revision: wholeNumber(text(SET.revision)),
       shape: text(SET.shape),
       previous: text(SET.previous) === "" ? undefined : (JSON.parse(text(SET.previous)) as Previous | null),
-      frozen: text(SET.frozen) === "true",
+      frozenUpTo: wholeNumber(text(SET.frozen)),
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -82,7 +83,7 @@ export function readNotes(set: SetObject): Notes {
   }
 }
 
-export type ProgressNotes = Pick<Notes, "epoch" | "holder" | "taker" | "enrolled" | "frozen">;
+export type ProgressNotes = Pick<Notes, "epoch" | "holder" | "taker" | "enrolled" | "frozenUpTo">;
 
 export function writeNotes(notes: Notes): Record<string, string> {
   return {
@@ -101,8 +102,13 @@ export function writeProgress(notes: ProgressNotes): Record<string, string> {
     [SET.holder]: notes.holder,
     [SET.taker]: notes.taker,
     [SET.enrolled]: formatOrdinals(notes.enrolled),
-    [SET.frozen]: notes.frozen ? "true" : "",
+    [SET.frozen]: notes.frozenUpTo === 0 ? "" : String(notes.frozenUpTo),
   };
+}
+
+/** Whether a freeze has made this attempt void. */
+export function isFrozenFor(notes: Pick<Notes, "frozenUpTo">, attempt: number): boolean {
+  return notes.frozenUpTo > 0 && attempt <= notes.frozenUpTo;
 }
 
 /** A pod's epoch; undefined on a newborn. */

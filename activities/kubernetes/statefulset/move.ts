@@ -7,10 +7,10 @@ import { nextWave } from "../../../domain/workload/wave.ts";
 import type { SetObject } from "../objects.ts";
 import type { GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
 import { all, patience, type Cluster } from "./cluster.ts";
-import { closeEpoch, enrol, takeEpoch } from "./epoch.ts";
+import { attemptOf, closeEpoch, enrol, takeEpoch } from "./epoch.ts";
 import { podEvents } from "./events.ts";
 import { catchUp, putRight, settle } from "./hands.ts";
-import { isOurs, templateImages, type Notes } from "./metadata.ts";
+import { isFrozenFor, isOurs, templateImages, type Notes } from "./metadata.ts";
 import {
   milestonesOf,
   openPart,
@@ -174,8 +174,11 @@ class Mover {
           `${where} is at revision ${notes.revision} of order ${notes.order} now; this order (${order}, revision ${revision}) has been superseded there`,
         );
       }
-      if (notes.frozen)
-        throw new CellwrightFailure("Superseded", `${where} was frozen; order ${order} does not move pods there any more`);
+      if (isFrozenFor(notes, attemptOf(this.#input.holder)))
+        throw new CellwrightFailure(
+          "Superseded",
+          `${where} was frozen; order ${order} does not move pods there any more`,
+        );
       if (stableJson(templateImages(set)) !== stableJson(imagesOf(spec))) {
         throw new CellwrightFailure(
           "Superseded",

@@ -1,5 +1,6 @@
 /** Undo of `apply` while no pod has moved, and the freezing of what has. */
 import { CellwrightFailure } from "../../../domain/failures.ts";
+import { lastAttemptOfRun } from "../../../domain/pipeline/attempts.ts";
 import { parseOrdinals } from "../../../domain/workload/ordinals.ts";
 import { LABELS, ordinalOf, shapeOf } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
@@ -8,7 +9,7 @@ import type { List, SetObject } from "../objects.ts";
 import type { Desired, Outcome, Placement, Progress } from "../port.ts";
 import { applyTemplate, digest, findService, keyOf, untilObserved } from "./apply.ts";
 import { findSet, insist, listPods, type Cluster } from "./cluster.ts";
-import { formatTaker, swapHeld, takeEpoch } from "./epoch.ts";
+import { attemptOf, formatTaker, swapHeld, takeEpoch } from "./epoch.ts";
 import { isOurs, readNotes, targetHash, type Notes } from "./metadata.ts";
 
 export async function restoreWorkload(
@@ -79,7 +80,7 @@ async function restoreOnce(
     revision: before.revision,
     shape: digest(shapeOf(former)),
     previous: undefined,
-    frozen: false,
+    frozenUpTo: 0,
   };
   await applyTemplate(cluster, former, next, set.spec.replicas ?? 1, set.metadata.resourceVersion);
   return done(`${where} has the template of revision ${before.revision} again`);
@@ -149,7 +150,9 @@ export async function freezeWorkload(
       ? [ordinal]
       : [];
   });
-  await swapHeld(cluster, held, (notes) => ({ ...notes, enrolled: new Set(moved), frozen: true, holder: "" })).catch(
+  // Not the whole order: a run of its pipeline that a person starts later, knowing of this, may go on.
+  const frozenUpTo = lastAttemptOfRun(attemptOf(holder));
+  await swapHeld(cluster, held, (notes) => ({ ...notes, enrolled: new Set(moved), frozenUpTo, holder: "" })).catch(
     (error: unknown) => {
       // Our own swap may have closed it before its answer was lost; anybody else's epoch means that there is a newer holder.
       if (!(error instanceof CellwrightFailure && error.type === "Fenced")) throw error;
