@@ -5,6 +5,7 @@ import Type, { type Static } from "typebox";
 import type { Database } from "../db/client.ts";
 import { recordAudit } from "../db/repositories/audit.ts";
 import { claimKey, storeAnswer, type KeyedCall, type StoredAnswer } from "../db/repositories/idempotency.ts";
+import { RELEASE_LOCKS } from "../db/repositories/order-events.ts";
 import { findOrder, findTask, freeLocks } from "../db/repositories/orders.ts";
 import type { Order } from "../db/repositories/orders.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
@@ -19,8 +20,6 @@ import { invalid, Problem } from "./problem.ts";
 
 /** How long a verb may take: a start waits for locks and a second look at the world, a pause for all apps. Milliseconds. */
 const ACT_TIMEOUT = 45_000;
-
-export const RELEASE_LOCKS = "release-locks";
 
 export const ActionBody = Type.Optional(
   Type.Union([

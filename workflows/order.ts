@@ -78,9 +78,10 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
     const task = Object.values(state?.tasks ?? {}).find((one) => one.definition.pipeline?.workflowId === child);
     if (task) facts.push({ type: "childLost", at: now(), task: task.definition.id, reason });
   });
-  outer.cancelRequested.catch(() =>
-    facts.push({ type: "abandoned", at: now(), reason: "its workflow was cancelled from outside" }),
-  );
+  outer.cancelRequested.catch(() => {
+    const next = input.child ? "" : "; an admin can free its locks (release-locks, with a reason)";
+    facts.push({ type: "abandoned", at: now(), reason: `its workflow was cancelled from outside${next}` });
+  });
 
   const calls = createCalls((event) => facts.push({ ...event, at: now() }));
   const mail = createMail(input, (event) => facts.push({ ...event, at: now() }));

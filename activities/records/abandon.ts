@@ -3,7 +3,7 @@ import { WorkflowNotFoundError } from "@temporalio/client";
 import type { Client } from "@temporalio/client";
 import type { Database } from "../../db/client.ts";
 import { appendEvents, nextSequence } from "../../db/repositories/order-events.ts";
-import { findOrder, locksOf, readPipelines, readTasks } from "../../db/repositories/orders.ts";
+import { findOrder, readPipelines, readTasks } from "../../db/repositories/orders.ts";
 import { CellwrightFailure } from "../../domain/failures.ts";
 import type { RecordedEvent } from "../../domain/pipeline/model.ts";
 import { isEnded, isTaskOver } from "../../domain/pipeline/states.ts";
@@ -76,7 +76,6 @@ export function createAbandonActivities(db: Database, client: Client) {
           // The order's own stream last: its end is the end of all.
           .toSorted((a, b) => Number(a.subject === null) - Number(b.subject === null));
         const tasks = await readTasks(tx, input.orderId, order.generation);
-        const locked = await locksOf(tx, input.orderId);
         for (const row of rows) {
           const events: RecordedEvent[] = tasks
             .filter((task) => task.stream === row.workflowId && !isTaskOver(task.state))
@@ -93,7 +92,7 @@ export function createAbandonActivities(db: Database, client: Client) {
             at: input.at,
             state: "ABANDONED",
             reason: input.reason,
-            allowed: row.subject === null && locked.length > 0 ? ["release-locks"] : [],
+            allowed: [],
             committed: row.committed,
           });
           await appendEvents(tx, {

@@ -6,6 +6,9 @@ import { isEnded } from "../../domain/pipeline/states.ts";
 import type { Tx } from "../client.ts";
 import { locks, orderEvents, orders, pipelines, tasks } from "../schema/index.ts";
 
+/** What may still be done with an abandoned order that holds locks. */
+export const RELEASE_LOCKS = "release-locks";
+
 export type Append = {
   orderId: string;
   /** Workflow id of the writer. */
@@ -119,12 +122,17 @@ async function project(tx: Tx, append: Append, event: RecordedEvent): Promise<vo
         .where(eq(pipelines.workflowId, stream));
       if (append.subject !== undefined) return;
       const ended = isEnded(event.state);
-      await tx
-        .update(orders)
-        .set({ ...common, allowedActions: event.allowed, ...(ended && { endedAt: new Date(event.at) }) })
-        .where(eq(orders.id, orderId));
       // An abandoned order keeps its locks: what it held may need a person's look first.
       if (ended && event.state !== "ABANDONED") await tx.delete(locks).where(eq(locks.orderId, orderId));
+      const held =
+        event.state === "ABANDONED"
+          ? await tx.select({ service: locks.service }).from(locks).where(eq(locks.orderId, orderId)).limit(1)
+          : [];
+      const allowedActions = held.length > 0 ? [...event.allowed, RELEASE_LOCKS] : event.allowed;
+      await tx
+        .update(orders)
+        .set({ ...common, allowedActions, ...(ended && { endedAt: new Date(event.at) }) })
+        .where(eq(orders.id, orderId));
       return;
     }
     case "taskChanged":

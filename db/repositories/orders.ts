@@ -6,7 +6,7 @@ import type { Actor } from "../../domain/pipeline/model.ts";
 import type { PlannedPod } from "../../domain/workload/planned.ts";
 import type { Tx } from "../client.ts";
 import { locks, orders, pipelines, snapshots, taskPods, tasks } from "../schema/index.ts";
-import { appendEvents, nextSequence } from "./order-events.ts";
+import { appendEvents, nextSequence, RELEASE_LOCKS } from "./order-events.ts";
 
 export type Order = typeof orders.$inferSelect;
 export type Task = typeof tasks.$inferSelect;
@@ -216,11 +216,6 @@ export async function releaseLocks(tx: Tx, orderId: string): Promise<string[]> {
   return gone.map((lock) => lock.service);
 }
 
-export async function locksOf(tx: Tx, orderId: string): Promise<string[]> {
-  const rows = await tx.select({ service: locks.service }).from(locks).where(eq(locks.orderId, orderId));
-  return rows.map((row) => row.service).toSorted();
-}
-
 /** Orders that have not ended, for the reconciler; oldest first. */
 export async function openOrders(tx: Tx, limit: number): Promise<Order[]> {
   return tx.select().from(orders).where(isNull(orders.endedAt)).orderBy(asc(orders.createdAt)).limit(limit);
@@ -261,7 +256,7 @@ export async function freeLocks(
     orderId: order.id,
     stream: order.workflowId,
     first: await nextSequence(tx, order.workflowId),
-    events: [{ type: "acted", verb: "release-locks", outcome: "accepted", ...said }],
+    events: [{ type: "acted", verb: RELEASE_LOCKS, outcome: "accepted", ...said }],
   });
   await tx.update(orders).set({ allowedActions: [] }).where(eq(orders.id, order.id));
   return services;
