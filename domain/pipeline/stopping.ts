@@ -4,12 +4,15 @@ import type { Draft } from "./draft.ts";
 import type { Actor, PipelineState, TaskRecord } from "./model.ts";
 import { end, openChildren, set } from "./advance.ts";
 import { isTaskOver } from "./states.ts";
-import { isStuck, records } from "./view.ts";
+import { isCommitted, isStuck, records } from "./view.ts";
 
 export type Ending = NonNullable<PipelineState["ending"]>;
 
 /** Who wants more than has been asked for already gets it, but not the other way round. */
 const RANK: Record<Ending, number> = { CANCELLED: 0, TERMINATED: 1, ABANDONED: 2 };
+
+/** Said at the end of what was neither finished nor taken back. */
+const MIXED = "What was changed until then stays changed and the rest stays as it was: old and new may be mixed.";
 
 /** Starts stopping: nothing new begins, calls in flight are asked to end, children are told. */
 export function beginStopping(draft: Draft, wanted: Ending, by: { id: string; reason: string; actor: Actor }): void {
@@ -68,6 +71,7 @@ export function continueStopping(draft: Draft): void {
     if (openChildren(state).length > 0 || all.some((task) => task.inFlight)) return;
   }
   for (const task of all) if (!isTaskOver(task.state)) move(draft, task, "CANCELLED", task.reason);
+  if (state.ending !== "CANCELLED" && isCommitted(state)) state.reason = `${state.reason ?? ""}. ${MIXED}`;
   end(draft, state.ending);
 }
 
