@@ -158,8 +158,9 @@ describe.concurrent("a release", { timeout: 120_000 }, () => {
 
     // The workflows have come to their ends too, and hold nothing.
     for (const id of [order.workflowId, `${order.workflowId}/cart`]) {
-      const { status } = await product.temporal.workflow.getHandle(id).describe();
-      expect(status.name).toBe("COMPLETED");
+      // The record of an end comes before the end itself.
+      const statusOf = async () => (await product.temporal.workflow.getHandle(id).describe()).status.name;
+      await expect.poll(statusOf, { timeout: 5_000 }).toBe("COMPLETED");
     }
     await shop.revision("cart", { tag: "2", release: straight });
     const next = await client.release(shop.body(["cart"]));
