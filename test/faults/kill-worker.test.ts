@@ -55,9 +55,10 @@ test(
     const played = await Promise.allSettled(stages.map(play));
     for (const lane of played) if (lane.status === "rejected") failed.push(String(lane.reason));
     expect(failed, "play one alone with KILL_SEED").toEqual([]);
-    expect(outside.length, outside.join("\n")).toBeLessThanOrEqual(most);
+    expect(outside.length).toBeLessThanOrEqual(most);
     expect(proven.length).toBe(rounds);
-    if (rounds >= 2 * MOMENTS.length) expect(new Set(proven)).toEqual(new Set(MOMENTS));
+    const wanted = rounds >= 2 * MOMENTS.length ? MOMENTS : proven;
+    expect(new Set(proven)).toEqual(new Set(wanted));
   },
   Math.max(600_000, rounds * 60_000),
 );

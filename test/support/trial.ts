@@ -1,8 +1,8 @@
 /** Releases that are disturbed on purpose, and judged like any other: the same stage for all tests of faults. */
 import { judge, type PodChange, type Verdict } from "./witness.ts";
 import { openHoldProxy, type HoldProxy } from "./hold-proxy.ts";
-import type { ReleaseOrder } from "./client.ts";
-import { startProduct, type Product, type ProductOptions } from "./product.ts";
+import { describe, type ReleaseOrder } from "./client.ts";
+import { startProduct, type Product, type ProductOptions, type ProductProcess } from "./product.ts";
 import { judgeRecord } from "./record-witness.ts";
 import { createShop, type Shop, type ShopInput } from "./shop.ts";
 
@@ -51,17 +51,32 @@ export type Trial = {
   since: number;
 };
 
-/** Makes a revision of every service and starts their release. */
+/**
+ * Makes a revision of every service and starts their release. As a person would, it tries again when the look at the world
+ * failed: a worker that is stopped may have taken the task.
+ */
 export async function beginTrial(
   { product, shop }: Stage,
   services: readonly string[],
   input: { tag: string; release: NonNullable<Parameters<Shop["revision"]>[1]["release"]>; needs?: [string, string][] },
 ): Promise<Trial> {
+  const { client } = product;
   const since = Date.now();
   for (const service of services) await shop.revision(service, { tag: input.tag, release: input.release });
   const dependencies = (input.needs ?? []).map(([service, need]) => ({ service, needs: [need] }));
-  const preview = await product.client.release(shop.body(services, { title: `to ${input.tag}`, dependencies }));
-  return { preview, tag: input.tag, since };
+  const { id } = await client.order(shop.body(services, { title: `to ${input.tag}`, dependencies }));
+  for (let tries = 0; tries < 5; tries++) {
+    const preview = await client.waitFor(id, ({ state }) => state === "READY" || state === "INIT_FAILED", 60_000);
+    if (preview.state === "INIT_FAILED") {
+      await client.tryAct(id, "initialise");
+      continue;
+    }
+    const { status, body } = await client.tryAct(id, "start", { body: { digest: preview.digest } });
+    if (status === 200) return { preview, tag: input.tag, since };
+    if (body.type.endsWith("initialisation-failed")) continue;
+    throw new Error(`the order could not be started (${status}): ${JSON.stringify(body)}`);
+  }
+  throw new Error(`the world could not be looked at: ${describe(await client.read(id))}`);
 }
 
 /** All that the witnesses have to say against a release that has succeeded: nothing, when all is well. */
@@ -75,4 +90,13 @@ export async function judgeTrial(
   const { changes, ...verdict } = await judge({ auditLog, namespace: shop.namespace, preview, targets, pool, since });
   const record = await judgeRecord(pool, product.temporal, preview.id);
   return { faults: [...Object.values(verdict satisfies Verdict).flat(), ...record], changes };
+}
+
+/** The process that Temporal believes to be carrying out an activity of a workflow. */
+export async function workerAt(product: Product, workflowId: string, activity: string): Promise<ProductProcess> {
+  const { raw } = await product.temporal.workflow.getHandle(workflowId).describe();
+  const identity = raw.pendingActivities?.find((one) => one.activityType?.name === activity)?.lastWorkerIdentity ?? "";
+  const found = Object.values(product.processes).find(({ pid }) => identity.startsWith(`${pid}@`));
+  if (found === undefined) throw new Error(`nobody is at ${activity} of ${workflowId} (${identity})`);
+  return found;
 }
