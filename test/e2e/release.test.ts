@@ -37,7 +37,7 @@ function caseOf(shop: Shop, preview: ReleaseOrder, targets: Case["targets"], sin
   return { auditLog, namespace: shop.namespace, preview, targets, pool: database.pool, since };
 }
 
-describe.concurrent("a release", { timeout: 120_000 }, () => {
+describe.concurrent("a release", { timeout: 180_000 }, () => {
   test("with beta and pause ALL over two cells and two services follows its preview, step by step", async () => {
     const { client } = product;
     const shop = await createShop(product, {
@@ -160,7 +160,7 @@ describe.concurrent("a release", { timeout: 120_000 }, () => {
     for (const id of [order.workflowId, `${order.workflowId}/cart`]) {
       // The record of an end comes before the end itself.
       const statusOf = async () => (await product.temporal.workflow.getHandle(id).describe()).status.name;
-      await expect.poll(statusOf, { timeout: 5_000 }).toBe("COMPLETED");
+      await expect.poll(statusOf, { timeout: 20_000 }).toBe("COMPLETED");
     }
     await shop.revision("cart", { tag: "2", release: straight });
     const next = await client.release(shop.body(["cart"]));

@@ -55,7 +55,7 @@ export type Client = {
   actOnTask(order: string, task: string, verb: string, body?: { reason?: string }): Promise<ActionAnswer>;
   /** Confirms what awaits; answers with the ids of the tasks. */
   confirm(order: string): Promise<string[]>;
-  /** Waits until the order is in the state, or as the predicate wants it. `ms` bounds it, 30 s unless told. */
+  /** Waits until the order is in the state, or as the predicate wants it. `ms` bounds it, 60 s unless told. */
   waitFor(order: string, wanted: Wanted, ms?: number): Promise<ReleaseOrder>;
   /** Confirms whatever awaits until the order is as wanted, SUCCEEDED unless told. */
   drive(order: string, wanted?: Wanted, ms?: number): Promise<ReleaseOrder>;
@@ -125,7 +125,7 @@ export function createClient(url: string, token: string): Client {
       for (const task of awaiting) await client.actOnTask(order, task.id, "confirm");
       return awaiting.map((task) => task.id);
     },
-    async waitFor(order, wanted, ms = 30_000) {
+    async waitFor(order, wanted, ms = 60_000) {
       const isThere = typeof wanted === "string" ? (now: ReleaseOrder) => now.state === wanted : wanted;
       const until = Date.now() + ms;
       for (;;) {
@@ -137,7 +137,7 @@ export function createClient(url: string, token: string): Client {
         await sleep(LOOK);
       }
     },
-    async drive(order, wanted = "SUCCEEDED", ms = 60_000) {
+    async drive(order, wanted = "SUCCEEDED", ms = 90_000) {
       const isThere = typeof wanted === "string" ? (now: ReleaseOrder) => now.state === wanted : wanted;
       const until = Date.now() + ms;
       for (;;) {
