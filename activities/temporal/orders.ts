@@ -22,6 +22,9 @@ export function createOrderEngine(client: Client, historyLimit?: number): OrderE
   };
 }
 
+/** Bounds a start while Temporal is away, milliseconds: whoever asked for the order waits, and it is started later anyway. */
+const START_TIMEOUT = 10_000;
+
 /** Workflow type of a kind of order: `release` → `releaseOrder`. */
 function workflowType(kind: string): string {
   return `${kind}Order`;
@@ -39,25 +42,27 @@ async function startOrder(client: Client, order: StartableOrder, historyLimit?: 
     ...(historyLimit !== undefined && { historyLimit }),
   };
   try {
-    await client.workflow.start(workflowType(order.kind), {
-      workflowId: order.workflowId,
-      taskQueue: ORCHESTRATOR_QUEUE,
-      args: [input],
-      workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
-      staticSummary: `${order.title} (${order.kind} by ${order.creator})`,
-      staticDetails: `${order.kind} of ${order.subjects.join(", ")} in workspace group ${order.workspaceGroup}`.slice(
-        0,
-        2_000,
-      ),
-      typedSearchAttributes: new TypedSearchAttributes([
-        { key: defineSearchAttributeKey("CellwrightKind", "KEYWORD"), value: order.kind },
-        { key: defineSearchAttributeKey("CellwrightOrderId", "KEYWORD"), value: order.id },
-        { key: defineSearchAttributeKey("CellwrightState", "KEYWORD"), value: "INITIALIZING" },
-        { key: defineSearchAttributeKey("CellwrightWorkspaceGroup", "KEYWORD"), value: order.workspaceGroup },
-        { key: defineSearchAttributeKey("CellwrightApps", "KEYWORD_LIST"), value: fitting(order.subjects) },
-        { key: defineSearchAttributeKey("CellwrightCreator", "KEYWORD"), value: order.creator.slice(0, 200) },
-      ]),
-    });
+    await client.withDeadline(Date.now() + START_TIMEOUT, () =>
+      client.workflow.start(workflowType(order.kind), {
+        workflowId: order.workflowId,
+        taskQueue: ORCHESTRATOR_QUEUE,
+        args: [input],
+        workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
+        staticSummary: `${order.title} (${order.kind} by ${order.creator})`,
+        staticDetails: `${order.kind} of ${order.subjects.join(", ")} in workspace group ${order.workspaceGroup}`.slice(
+          0,
+          2_000,
+        ),
+        typedSearchAttributes: new TypedSearchAttributes([
+          { key: defineSearchAttributeKey("CellwrightKind", "KEYWORD"), value: order.kind },
+          { key: defineSearchAttributeKey("CellwrightOrderId", "KEYWORD"), value: order.id },
+          { key: defineSearchAttributeKey("CellwrightState", "KEYWORD"), value: "INITIALIZING" },
+          { key: defineSearchAttributeKey("CellwrightWorkspaceGroup", "KEYWORD"), value: order.workspaceGroup },
+          { key: defineSearchAttributeKey("CellwrightApps", "KEYWORD_LIST"), value: fitting(order.subjects) },
+          { key: defineSearchAttributeKey("CellwrightCreator", "KEYWORD"), value: order.creator.slice(0, 200) },
+        ]),
+      }),
+    );
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }
