@@ -16,6 +16,11 @@ export const MANAGER = { template: "cellwright", progress: "cellwright-progress"
 export type Bounds = {
   /** How long the API server may be silent before a verb gives up with ClusterUnreachable, ms. */
   unreachableMs: number;
+  /**
+   * The same for a look that a person waits for, ms. Two requests that wait for their own bounds, and this, must fit into
+   * one try of the operation: it must come to say that the cluster does not answer.
+   */
+  lookMs: number;
   /** Oldest view on which a mover acts without reading anew, ms. */
   staleMs: number;
   /** Pod patches under way at once, per workload. */
@@ -31,6 +36,7 @@ export type Bounds = {
 
 export const BOUNDS: Bounds = {
   unreachableMs: 30_000,
+  lookMs: 3_000,
   staleMs: 5000,
   concurrency: 16,
   observedMs: 60_000,

@@ -24,7 +24,9 @@ export async function observeWorkloads(
   cluster: Cluster,
   { namespace, placements }: { namespace: string; placements: Placement[] },
 ): Promise<Observation> {
-  return insist(cluster, async () => {
+  const { unreachableMs, lookMs } = cluster.bounds;
+  const impatient = { ...cluster, bounds: { ...cluster.bounds, unreachableMs: Math.min(unreachableMs, lookMs) } };
+  return insist(impatient, async () => {
     const faults = [...(await namespaceFaults(cluster, namespace)), ...(await missingRights(cluster, namespace))];
     if (faults.length > 0) return { workloads: [], faults };
     const found = await Promise.all(placements.map((placement) => observeOne(cluster, placement)));
