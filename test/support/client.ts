@@ -65,7 +65,7 @@ export type Wanted = string | ((order: ReleaseOrder) => boolean);
 
 const ORDERS = "/api/v1/release-orders";
 /** Milliseconds between two looks at an order. */
-const LOOK = 100;
+const LOOK = 150;
 const ENDED = new Set(["SUCCEEDED", "CANCELLED", "ROLLED_BACK", "SUPERSEDED", "TERMINATED", "ABANDONED"]);
 
 export function createClient(url: string, token: string): Client {
