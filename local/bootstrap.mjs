@@ -1,4 +1,4 @@
-// `npm start` and `npm test` begin here, on whatever Node the machine has (20 or newer) and without any dependency.
+// `npm start`, `npm test` and `npm run bench` begin here, on whatever Node the machine has (20 or newer) and without any dependency.
 // Installs the dependencies if need be and goes on with the project's own Node.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const modules = join(root, "node_modules");
-const programs = { start: "start.ts", test: "test.ts" };
+const programs = { start: "start.ts", test: "test.ts", bench: "bench.ts" };
 
 const [name = "", ...args] = process.argv.slice(2);
 if (!Object.hasOwn(programs, name))
