@@ -1,7 +1,7 @@
 /** A Temporal namespace of one's own, and the histories of what ran in it. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Client, Connection } from "@temporalio/client";
+import { Client, Connection, WorkflowNotFoundError } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { msToTs } from "@temporalio/common/lib/time.js";
 
@@ -38,4 +38,22 @@ export async function registerNamespace(address: string, namespace: string): Pro
     },
     close: () => connection.close(),
   };
+}
+
+/** The histories of all runs of a workflow, as JSON, the first run first; none when it has never been started. */
+export async function fetchRuns(client: Client, workflowId: string): Promise<unknown[]> {
+  const runs: unknown[] = [];
+  let runId: string | undefined;
+  try {
+    ({ runId } = await client.workflow.getHandle(workflowId).describe());
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return [];
+    throw error;
+  }
+  while (runId) {
+    const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    runs.unshift(JSON.parse(historyToJSON(history)));
+    runId = history.events?.[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId ?? undefined;
+  }
+  return runs;
 }

@@ -195,8 +195,8 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       try {
         await Promise.all([...started.values()].map((running) => endInOrder(running, troubles)));
         await namespace.collectHistories(histories);
-        for (const { name: file, error } of await replay(readHistories(histories), stack.workflowBundle)) {
-          troubles.push(`${file} does not replay: ${error.message}`);
+        for (const { name: history, error } of await replay(readHistories(histories), stack.workflowBundle)) {
+          troubles.push(`${history} does not replay: ${error.message}`);
         }
       } finally {
         await end();
