@@ -61,7 +61,7 @@ export type Client = {
   drive(order: string, wanted?: Wanted, ms?: number): Promise<ReleaseOrder>;
 };
 
-export type Wanted = string | ((order: ReleaseOrder) => boolean);
+type Wanted = string | ((order: ReleaseOrder) => boolean);
 
 const ORDERS = "/api/v1/release-orders";
 /** Milliseconds between two looks at an order. */
@@ -109,7 +109,9 @@ export function createClient(url: string, token: string): Client {
     post: (path, body, key) => succeed("POST", path, { body, ...(key !== undefined && { key }) }),
     order: (body) => succeed("POST", ORDERS, { body: { type: "GROUPED", ...body } }),
     async release(body) {
-      const order = await client.order(body);
+      const { id } = await client.order(body);
+      // On a machine that is busy the preview may take longer than the answer waits.
+      const order = await client.waitFor(id, ({ state }) => state !== "INITIALIZING", 60_000);
       if (order.state !== "READY") throw new Error(describe(order));
       await client.act(order.id, "start", { digest: order.digest ?? "" });
       return order;

@@ -8,7 +8,7 @@ import type { Product } from "./product.ts";
 
 type Release = NonNullable<RevisionBody["release"]>;
 
-export type RevisionInput = {
+type RevisionInput = {
   /** Tag of the image `shop/<service>`. */
   tag: string;
   /** Per cell. Default: those of the shop's service. */

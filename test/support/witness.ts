@@ -169,10 +169,10 @@ function notAtTarget({ preview, targets }: Case, changes: readonly PodChange[]):
 }
 
 /** One event of an order as stored; `stream` is the workflow that it is of. */
-export type StoredEvent = { stream: string; event: RecordedEvent };
+type StoredEvent = { stream: string; event: RecordedEvent };
 
 /** All events of an order, in the order in which they were stored. */
-export async function readOrderEvents(pool: Pool, order: string): Promise<StoredEvent[]> {
+async function readOrderEvents(pool: Pool, order: string): Promise<StoredEvent[]> {
   const { rows } = await pool.query<StoredEvent>(
     "select stream, event from order_events where order_id = $1 order by position",
     [order],
