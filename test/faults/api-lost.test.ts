@@ -43,7 +43,7 @@ const count = async (sql: string, ...values: unknown[]): Promise<number> => {
 };
 const ordersTitled = (title: string) => count("select count(*) from orders where title = $1", title);
 
-describe("creating an order", () => {
+describe("creating an order", ROUNDS, () => {
   let shop: Shop;
   beforeAll(async () => {
     shop = await createShop(product, { services: { cart: 1 } });
@@ -150,7 +150,7 @@ describe("creating an order", () => {
     await expectOneOrder(title);
   });
 
-  test("killed at any time", ROUNDS, async () => {
+  test("killed at any time", async () => {
     const random = createRandom(1);
     for (let round = 1; round <= 6; round++) {
       const title = `round ${round}`;
@@ -161,7 +161,7 @@ describe("creating an order", () => {
   });
 });
 
-describe("a verb", () => {
+describe("a verb", ROUNDS, () => {
   let shop: Shop;
   beforeAll(async () => {
     shop = await createShop(product, { services: { web: 6 } });
@@ -189,7 +189,7 @@ describe("a verb", () => {
   /** Rounds at any time, after those. */
   const SEEDED = 6;
 
-  test("a confirm is carried out exactly once, and its first answer is the last", ROUNDS, async () => {
+  test("a confirm is carried out exactly once, and its first answer is the last", async () => {
     const random = createRandom(2);
     const groups = moments.length + SEEDED;
     await shop.revision("web", { tag: "2", release: { minGroups: groups, pause: "ALL" } });
