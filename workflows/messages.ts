@@ -31,4 +31,8 @@ export type PipelineInput = {
   carried?: { state: PipelineState; facts: PipelineEvent[]; nextSequence: number };
 };
 
-export type PipelineResult = { state: EndedState };
+export type PipelineResult = {
+  state: EndedState;
+  /** The last answers, by the verb's id: the server only knows those of the last run when a verb is repeated after the end. */
+  answers?: { id: string; answer: Answer }[];
+};

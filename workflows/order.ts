@@ -26,6 +26,9 @@ import { describeEvents, showDetails, showState } from "./show.ts";
 /** Events stored by one activity at most; keeps payloads small. */
 const BATCH = 200;
 
+/** Answers that a workflow leaves behind; they also stand in the history of the pipeline above. */
+const ANSWERS_IN_RESULT = 20;
+
 export async function runPipeline(input: PipelineInput): Promise<PipelineResult> {
   // A request to cancel from outside must not tear down what is being made safe: it becomes an event like any other.
   const outer = CancellationScope.current();
@@ -218,7 +221,10 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       dispatch({ type: "verb", at: now(), verb });
       continue;
     }
-    if (state.stage === "ENDED") return { state: state.ended ?? "ABANDONED" };
+    if (state.stage === "ENDED") {
+      const given = state.answers.slice(-ANSWERS_IN_RESULT).map(({ id, answer }) => ({ id, answer }));
+      return { state: state.ended ?? "ABANDONED", answers: given };
+    }
     if (mayContinue()) await continueAsNew<typeof runPipeline>({ ...input, carried: { state, facts, nextSequence } });
   }
 }

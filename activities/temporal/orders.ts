@@ -13,7 +13,7 @@ import type { OrderVerb, Refusal, Verb } from "../../domain/pipeline/model.ts";
 import type { PipelineStateName } from "../../domain/pipeline/states.ts";
 import { ORCHESTRATOR_QUEUE } from "../../domain/pipeline/task.ts";
 import { actUpdate, VERB_REFUSED } from "../../workflows/messages.ts";
-import type { PipelineInput } from "../../workflows/messages.ts";
+import type { PipelineInput, PipelineResult } from "../../workflows/messages.ts";
 
 export function createOrderEngine(client: Client, historyLimit?: number): OrderEngine {
   return {
@@ -82,7 +82,7 @@ async function act(client: Client, workflowId: string, verb: Verb, timeoutMs: nu
     );
     return { kind: "answered", answer };
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return { kind: "not-running" };
+    if (error instanceof WorkflowNotFoundError) return answerLeftBehind(client, workflowId, verb.id, timeoutMs);
     if (error instanceof WorkflowUpdateFailedError) {
       const cause = error.cause;
       if (cause instanceof ApplicationFailure && cause.type === VERB_REFUSED) {
@@ -103,6 +103,26 @@ async function act(client: Client, workflowId: string, verb: Verb, timeoutMs: nu
       }
       throw error;
     }
+    if (isOutOfReach(error)) return { kind: "late" };
+    throw error;
+  }
+}
+
+/**
+ * A workflow that has ended still answers repeated verbs of its last run; what it answered in earlier runs, before it
+ * continued as new, is in its result.
+ */
+async function answerLeftBehind(client: Client, workflowId: string, id: string, timeoutMs: number): Promise<ActResult> {
+  const handle = client.workflow.getHandle(workflowId);
+  try {
+    return await client.withDeadline(Date.now() + timeoutMs, async () => {
+      if ((await handle.describe()).status.name !== "COMPLETED") return { kind: "not-running" };
+      const { answers = [] } = (await handle.result()) as PipelineResult;
+      const given = answers.find((one) => one.id === id);
+      return given === undefined ? { kind: "not-running" } : { kind: "answered", answer: given.answer };
+    });
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return { kind: "not-running" };
     if (isOutOfReach(error)) return { kind: "late" };
     throw error;
   }
