@@ -13,21 +13,23 @@ const givenSeed = process.env["KILL_SEED"];
 const rounds = Number(process.env["SOAK_ROUNDS"] ?? (givenSeed === undefined ? 20 : 1));
 const firstSeed = givenSeed === undefined ? Math.floor(Math.random() * 1_000_000_000) : Number(givenSeed);
 /** Rounds at a time, each on a product of its own: most of a round is waiting for the dead worker's heartbeat to be missed. */
-const lanes = Math.min(4, rounds);
+const lanes = Math.min(3, rounds);
 
-let stages: Stage[] = [];
+const stages: Stage[] = [];
 beforeAll(async () => {
-  stages = await Promise.all(
+  const opened = await Promise.allSettled(
     Array.from({ length: lanes }, async (_, lane) =>
-      openStage({ name: `lane-${lane}` }, { services: { cart: 4, web: 3 } }),
+      stages.push(await openStage({ name: `lane-${lane}` }, { services: { cart: 4, web: 3 } })),
     ),
   );
-}, 120_000);
-afterAll(async () => {
-  const ends = await Promise.allSettled(stages.map((stage) => stage.close()));
-  const failures = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as unknown] : []));
+  throwAny(opened);
+}, 180_000);
+afterAll(async () => throwAny(await Promise.allSettled(stages.map((stage) => stage.close()))));
+
+function throwAny(results: readonly PromiseSettledResult<unknown>[]): void {
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
   if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join("\n"));
-});
+}
 
 test(
   `${rounds} rounds from seed ${firstSeed} on: killed in the middle, every pod is changed once`,

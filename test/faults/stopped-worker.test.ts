@@ -3,7 +3,7 @@
  * Another one takes over. Then the first goes on as if nothing had happened, and nothing that it still does may count.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { imagePatches, type ImagePatch } from "../support/audit-log.ts";
 import { changesPod } from "../support/hold-proxy.ts";
 import { confirmAll } from "../support/person.ts";
@@ -17,15 +17,17 @@ const PODS = 20;
 /** How long a worker that wakes up is watched, ms: its requests run into their bounds, and its heartbeat is answered. */
 const AWAKE = 8000;
 
-async function open(name: string): Promise<Stage> {
-  return openStage(
-    { name, workers: { clusters: 2 } },
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage(
+    { workers: { clusters: 2 } },
     { services: { cart: PODS }, cells: { "cell-a": { cell: "cell-a" } } },
   );
-}
+}, LONG);
+afterAll(() => stage?.close());
 
 /** Stops the worker that moves the first group while its patches are under way. */
-async function stopInTheMiddle(stage: Stage, tag: string) {
+async function stopInTheMiddle(tag: string) {
   const { product, proxy } = stage;
   proxy.delay(changesPod(), 400);
   let sent = 0;
@@ -38,93 +40,83 @@ async function stopInTheMiddle(stage: Stage, tag: string) {
   const stopped = await workerAt(product, `${trial.preview.workflowId}/cart`, "movePods");
   await stopped.kill("SIGSTOP");
   stopListening();
-  await until("what is under way arrives", async () => accepted(stage, trial).length >= sent);
+  await until("what is under way arrives", async () => accepted(trial).length >= sent);
   proxy.clear();
-  const before = accepted(stage, trial);
+  const before = accepted(trial);
   return { trial, stopped, before };
 }
 
-function patchesOf({ product, shop }: Stage, { since }: Trial): ImagePatch[] {
+function patchesOf({ since }: Trial): ImagePatch[] {
+  const { product, shop } = stage;
   return imagePatches(product.auditLog, shop.namespace).filter(({ at }) => at >= since);
 }
 
-function accepted(stage: Stage, trial: Trial): ImagePatch[] {
-  return patchesOf(stage, trial).filter(({ status }) => status < 300);
+function accepted(trial: Trial): ImagePatch[] {
+  return patchesOf(trial).filter(({ status }) => status < 300);
 }
 
-describe("a cluster worker stopped beyond its heartbeat", () => {
-  let atWork: Stage;
-  let over: Stage;
-  beforeAll(async () => {
-    [atWork, over] = await Promise.all([open("successor-at-work"), open("order-over")]);
-  }, LONG);
-  afterAll(async () => {
-    await Promise.all([atWork?.close(), over?.close()]);
-  });
+test(
+  "a stopped worker wakes up while its successor is about to patch what it had left",
+  async () => {
+    const { trial, stopped, before } = await stopInTheMiddle("2");
+    expect(before.length).toBeGreaterThan(0);
+    expect(before.length).toBeLessThan(PODS);
+    const rest = PODS - before.length;
+    const holding = stage.proxy.hold(changesPod(), rest);
+    const order = confirmAll(stage.product.client, trial.preview.id, { within: LONG });
+    const held = await Promise.all(Array.from({ length: rest }, () => holding.next()));
+    await stopped.kill("SIGCONT");
+    // Its successor must not lose patience: its requests are bounded by 5 s.
+    await sleep(2500);
+    expect(accepted(trial)).toEqual(before);
+    const answers = await Promise.all(held.map((one) => one.release()));
+    expect(answers).toEqual(Array(rest).fill(200));
 
-  test.concurrent(
-    "wakes up while its successor is about to patch what it had left",
-    async () => {
-      const { trial, stopped, before } = await stopInTheMiddle(atWork, "2");
-      expect(before.length).toBeGreaterThan(0);
-      expect(before.length).toBeLessThan(PODS);
-      const rest = PODS - before.length;
-      const holding = atWork.proxy.hold(changesPod(), rest);
-      const order = confirmAll(atWork.product.client, trial.preview.id, { within: LONG });
-      const held = await Promise.all(Array.from({ length: rest }, () => holding.next()));
-      await stopped.kill("SIGCONT");
-      // Its successor must not lose patience: its requests are bounded by 5 s.
-      await sleep(2500);
-      expect(accepted(atWork, trial)).toEqual(before);
-      const answers = await Promise.all(held.map((one) => one.release()));
-      expect(answers).toEqual(Array(rest).fill(200));
+    expect((await order).state).toBe("SUCCEEDED");
+    await sleep(AWAKE);
+    expectLate(trial, before);
+    expect((await judgeTrial(stage, trial)).faults).toEqual([]);
+  },
+  LONG,
+);
 
-      expect((await order).state).toBe("SUCCEEDED");
-      await sleep(AWAKE);
-      expectLate(atWork, trial, before);
-      expect((await judgeTrial(atWork, trial)).faults).toEqual([]);
-    },
-    LONG,
-  );
+test(
+  "a stopped worker wakes up after its order has ended, while the next one moves the same pods",
+  async () => {
+    const { product, shop } = stage;
+    const { trial, stopped, before } = await stopInTheMiddle("3");
+    expect(before.length).toBeLessThan(PODS);
+    const ended = await confirmAll(product.client, trial.preview.id, { within: LONG });
+    expect(ended.state).toBe("SUCCEEDED");
+    expect((await judgeTrial(stage, trial)).faults).toEqual([]);
 
-  test.concurrent(
-    "wakes up after its order has ended, while the next one moves the same pods",
-    async () => {
-      const { product, shop } = over;
-      const { trial, stopped, before } = await stopInTheMiddle(over, "2");
-      expect(before.length).toBeLessThan(PODS);
-      const ended = await confirmAll(product.client, trial.preview.id, { within: LONG });
-      expect(ended.state).toBe("SUCCEEDED");
-      expect((await judgeTrial(over, trial)).faults).toEqual([]);
-
-      const next = await beginTrial(over, ["cart"], {
-        tag: "3",
-        release: { strategy: "QUICK", minGroups: 3, beta: true, pause: "ALL", readySeconds: 0 },
-      });
-      let awake = Infinity;
-      const last = await confirmAll(product.client, next.preview.id, {
-        within: LONG,
-        onConfirm: () => {
-          if (awake !== Infinity) return;
-          process.kill(stopped.pid, "SIGCONT");
-          awake = Date.now() + AWAKE;
-        },
-        // The first group is done; the rest waits until the sleeper has had its time.
-        waits: () => awake !== Infinity && Date.now() < awake,
-      });
-      expect(last.state).toBe("SUCCEEDED");
-      expectLate(over, trial, before);
-      expect((await judgeTrial(over, next)).faults).toEqual([]);
-      expect(new Set(Object.values(await shop.tags()))).toEqual(new Set(["3"]));
-    },
-    LONG,
-  );
-});
+    const next = await beginTrial(stage, ["cart"], {
+      tag: "4",
+      release: { strategy: "QUICK", minGroups: 3, beta: true, pause: "ALL", readySeconds: 0 },
+    });
+    let awake = Infinity;
+    const last = await confirmAll(product.client, next.preview.id, {
+      within: LONG,
+      onConfirm: () => {
+        if (awake !== Infinity) return;
+        process.kill(stopped.pid, "SIGCONT");
+        awake = Date.now() + AWAKE;
+      },
+      // The first group is done; the rest waits until the sleeper has had its time.
+      waits: () => awake !== Infinity && Date.now() < awake,
+    });
+    expect(last.state).toBe("SUCCEEDED");
+    expectLate(trial, before);
+    expect((await judgeTrial(stage, next)).faults).toEqual([]);
+    expect(new Set(Object.values(await shop.tags()))).toEqual(new Set(["4"]));
+  },
+  LONG,
+);
 
 /** Under the epoch of the worker that was stopped, nothing has been accepted since. */
-function expectLate(stage: Stage, trial: Trial, before: readonly ImagePatch[]): void {
+function expectLate(trial: Trial, before: readonly ImagePatch[]): void {
   const epoch = Math.max(...before.map((patch) => patch.epoch));
-  const late = patchesOf(stage, trial).filter(
+  const late = patchesOf(trial).filter(
     (patch) => patch.epoch <= epoch && !before.some(({ at, pod }) => at === patch.at && pod === patch.pod),
   );
   expect(late.filter(({ status }) => status !== 422 && status !== 409)).toEqual([]);
