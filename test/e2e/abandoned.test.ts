@@ -34,7 +34,7 @@ async function untilGone(workflowId: string): Promise<void> {
   });
 }
 
-describe.concurrent("a workflow ended from outside", { timeout: 180_000 }, () => {
+describe.concurrent("a workflow ended from outside", { timeout: 300_000 }, () => {
   test("the order's own, terminated: ABANDONED, nothing moves any more, its locks can be freed", async () => {
     const { client, viewer } = product;
     const { shop, order, changed } = await releaseSlowly();

@@ -39,7 +39,7 @@ async function orderOf(shop: Shop, service = "cart"): Promise<ReleaseOrder> {
   return product.client.waitFor(order.id, (now) => now.state !== "INITIALIZING");
 }
 
-describe.concurrent("an order's body", { timeout: 180_000 }, () => {
+describe.concurrent("an order's body", { timeout: 300_000 }, () => {
   test("names what there is, once, and every fault is told at once", async () => {
     const { client } = product;
     const shop = await createShop(product, { services: { cart: 1, web: 1 } });
@@ -95,7 +95,7 @@ describe.concurrent("an order's body", { timeout: 180_000 }, () => {
   });
 });
 
-describe.concurrent("the catalogue", { timeout: 180_000 }, () => {
+describe.concurrent("the catalogue", { timeout: 300_000 }, () => {
   test("refuses an image that no runtime would take, and a kubeconfig that would run programs here", async () => {
     const { client } = product;
     const shop = await createShop(product, { services: { cart: 1 } });
@@ -123,7 +123,7 @@ describe.concurrent("the catalogue", { timeout: 180_000 }, () => {
   });
 });
 
-describe.concurrent("a world that does not fit", { timeout: 180_000 }, () => {
+describe.concurrent("a world that does not fit", { timeout: 300_000 }, () => {
   test("a cell without nodes", async () => {
     const shop = await createShop(product, {
       services: { cart: 1 },

@@ -14,7 +14,7 @@ const release = { ...straight, minGroups: 2, beta: true, pause: "ALL", progressD
 
 test(
   "a bad revision fails at beta, fails again, is given up, and a good one replaces it",
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async () => {
     const { client, auditLog } = product;
     const shop = await createShop(product, { services: { cart: 2 }, release });

@@ -37,7 +37,7 @@ function caseOf(shop: Shop, preview: ReleaseOrder, targets: Case["targets"], sin
   return { auditLog, namespace: shop.namespace, preview, targets, pool: database.pool, since };
 }
 
-describe.concurrent("a release", { timeout: 180_000 }, () => {
+describe.concurrent("a release", { timeout: 300_000 }, () => {
   test("with beta and pause ALL over two cells and two services follows its preview, step by step", async () => {
     const { client } = product;
     const shop = await createShop(product, {
@@ -208,12 +208,12 @@ describe.concurrent("a release", { timeout: 180_000 }, () => {
       ...["cart", "web"].flatMap((service) => [
         { id: `${g}.${service}.apply.local`, kind: "activity", state: "WAITING", dependsOn: [] },
         {
-          id: `${g}.${service}.1.local`,
+          id: `${g}.${service}.1.move.local`,
           kind: "activity",
           state: "WAITING",
           dependsOn: [`${g}.${service}.apply.local`],
         },
-        { id: `${g}.${service}.1.confirm`, kind: "confirm", state: "WAITING", dependsOn: [`${g}.${service}.1.local`] },
+        { id: `${g}.${service}.1.confirm`, kind: "confirm", state: "WAITING", dependsOn: [`${g}.${service}.1.move.local`] },
         {
           id: `${g}.${service}.verify.local`,
           kind: "activity",

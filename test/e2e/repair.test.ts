@@ -78,7 +78,7 @@ async function takeAway(shop: Shop, how: "deleted" | "drained", wanted: Record<s
   );
 }
 
-describe.concurrent.for(["deleted", "drained"] as const)("pods %s", { timeout: 180_000 }, (how) => {
+describe.concurrent.for(["deleted", "drained"] as const)("pods %s", { timeout: 300_000 }, (how) => {
   test("while the order is paused at beta", async () => {
     const { client } = product;
     const shop = await deploy();

@@ -28,7 +28,7 @@ function taskOf(order: ReleaseOrder, suffix: string): ReleaseOrder["tasks"][numb
   return task;
 }
 
-describe.concurrent("pause and resume", { timeout: 180_000 }, () => {
+describe.concurrent("pause and resume", { timeout: 300_000 }, () => {
   test("the running group finishes, nothing further begins until the resume", async () => {
     const { client, auditLog } = product;
     const shop = await createShop(product, { services: { cart: 2, web: 2 }, release: { ...straight, minGroups: 2 } });
@@ -79,7 +79,7 @@ describe.concurrent("pause and resume", { timeout: 180_000 }, () => {
   });
 });
 
-describe.concurrent("cancel", { timeout: 180_000 }, () => {
+describe.concurrent("cancel", { timeout: 300_000 }, () => {
   test("before the start it ends the order", async () => {
     const { client } = product;
     const shop = await createShop(product, { services: { cart: 1 } });
@@ -184,7 +184,7 @@ describe.concurrent("cancel", { timeout: 180_000 }, () => {
   });
 });
 
-describe.concurrent("retry and terminate", { timeout: 180_000 }, () => {
+describe.concurrent("retry and terminate", { timeout: 300_000 }, () => {
   test("retry sets going again what failed, and only that", async () => {
     const { client } = product;
     const shop = await createShop(product, {
@@ -272,7 +272,7 @@ describe.concurrent("retry and terminate", { timeout: 180_000 }, () => {
   });
 });
 
-describe.concurrent("two orders and a changing world", { timeout: 180_000 }, () => {
+describe.concurrent("two orders and a changing world", { timeout: 300_000 }, () => {
   test("a service belongs to one order at a time", async () => {
     const { client } = product;
     const shop = await createShop(product, { services: { cart: 1, web: 1 }, release: byGroup });
@@ -363,7 +363,7 @@ describe.concurrent("two orders and a changing world", { timeout: 180_000 }, () 
   });
 });
 
-describe.concurrent("refusals and repetitions", { timeout: 180_000 }, () => {
+describe.concurrent("refusals and repetitions", { timeout: 300_000 }, () => {
   test("a verb in the wrong state is told the state and what is possible", async () => {
     const { client } = product;
     const shop = await createShop(product, { services: { cart: 1 }, release: byGroup });
