@@ -19,7 +19,7 @@ export type Round = {
 };
 
 /** How long one release may take, whatever happens to it, ms. */
-const BOUND = 150_000;
+const BOUND = 300_000;
 
 export async function playRound(stage: Stage, plan: KillPlan): Promise<Round> {
   const { product, proxy } = stage;
