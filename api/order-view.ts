@@ -3,14 +3,8 @@ import Type, { type Static } from "typebox";
 import type { Database } from "../db/client.ts";
 import { readPipelines, readPods, readTasks } from "../db/repositories/orders.ts";
 import type { Order, PipelineRow, Task, TaskPod } from "../db/repositories/orders.ts";
-import {
-  GROUP_STATES,
-  groupState,
-  PIPELINE_STATES,
-  POD_STATES,
-  TASK_KINDS,
-  TASK_STATES,
-} from "../domain/pipeline/states.ts";
+import { GROUP_STATES, groupState, PIPELINE_STATES, TASK_KINDS, TASK_STATES } from "../domain/pipeline/states.ts";
+import { POD_STATES } from "../domain/workload/pod-state.ts";
 import type { PipelineStateName } from "../domain/pipeline/states.ts";
 import { allowedTaskVerbs } from "../domain/pipeline/view.ts";
 import type { ReleaseRequest } from "../domain/release/order.ts";

@@ -46,7 +46,7 @@ export async function abandonPipelines(input: AbandonInput): Promise<void> {
   const unsafe = failures.filter((failure) => failure !== undefined);
   const made = unsafe.length === 0 ? "Nothing of it moves any more" : `Could not be made safe: ${unsafe.join("; ")}`;
   const next = whole
-    ? "Pods may be on different versions. An admin can free its locks (release-locks, with a reason); then release again"
+    ? "What it was changing may be half old and half new. An admin can free its locks (release-locks, with a reason); then a new order can finish it"
     : "Retry the app, or terminate the order";
   const reason = `${input.how}. ${made}. ${next}.`;
   await quick.recordAbandoned({ orderId: input.orderId, workflowId: input.workflowId, reason, at: Date.now() });

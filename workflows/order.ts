@@ -49,7 +49,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
   const outbox: RecordedEvent[] = [];
   let nextSequence = input.carried?.nextSequence ?? 1;
   let storing = false;
-  /** Locks are taken and freed one after the other: a late release must not free what the next start has taken. */
+  /** Locks are taken and freed one after the other: freeing late must not free what the next start has taken. */
   let lockLine: Promise<void> = Promise.resolve();
 
   setHandler(

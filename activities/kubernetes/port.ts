@@ -9,14 +9,12 @@
  */
 import type { RevisionSpec } from "../../domain/catalogue/revision.ts";
 import type { Placement } from "../../domain/workload/placement.ts";
+import type { PodState } from "../../domain/workload/pod-state.ts";
 
 export type { Placement } from "../../domain/workload/placement.ts";
 
 /** What a workload shall be: placement + immutable revision. `order` is the id of the order that wants it. */
 export type Desired = { placement: Placement; revision: number; spec: RevisionSpec; order: string };
-
-/** Pod states, the vocabulary of design §1. */
-export type PodState = "NOT_UPDATED" | "UPDATING" | "UPDATED" | "FAILED" | "IGNORED";
 
 /** A pod of a group as last observed. `reason`: for a person, why it is not there yet (waiting reason, events). */
 export type PodProgress = { cell: string; name: string; state: PodState; reason?: string };

@@ -1,6 +1,7 @@
 /** Orders as stored: rows, plans, locks and the live state of pods. */
 import { and, asc, desc, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
-import type { PipelineStateName, PodState } from "../../domain/pipeline/states.ts";
+import type { PipelineStateName } from "../../domain/pipeline/states.ts";
+import type { PodState } from "../../domain/workload/pod-state.ts";
 import type { Pipeline } from "../../domain/pipeline/task.ts";
 import type { Actor } from "../../domain/pipeline/model.ts";
 import type { PlannedPod } from "../../domain/workload/planned.ts";

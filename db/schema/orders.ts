@@ -12,8 +12,9 @@ import {
   uniqueIndex,
 } from "drizzle-orm/pg-core";
 import type { RecordedEvent } from "../../domain/pipeline/model.ts";
-import type { PipelineStateName, PodState, TaskKind, TaskState } from "../../domain/pipeline/states.ts";
+import type { PipelineStateName, TaskKind, TaskState } from "../../domain/pipeline/states.ts";
 import type { TaskDefinition } from "../../domain/pipeline/task.ts";
+import type { PodState } from "../../domain/workload/pod-state.ts";
 import { workspaceGroups } from "./catalogue.ts";
 
 /** One row per order. State and digest are projections of its events; the running order's truth is its workflow. */

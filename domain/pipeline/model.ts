@@ -30,7 +30,7 @@ export type TaskRecord = {
  * `stage` is what the pipeline is about; what people see (`PipelineStateName`) is derived from it and from the tasks.
  * STARTING: locks and the second snapshot are being taken. STOPPING: tasks are being taken back or made safe.
  */
-export type Stage = "INITIALIZING" | "INIT_FAILED" | "READY" | "STARTING" | "RUNNING" | "STOPPING" | "ENDED";
+type Stage = "INITIALIZING" | "INIT_FAILED" | "READY" | "STARTING" | "RUNNING" | "STOPPING" | "ENDED";
 
 export type Actor = { subject: string; role: string };
 
@@ -101,7 +101,7 @@ export type Report = {
 /** Whom a child reports to. `attempt`: of the task that stands for it; counts the child's runs. */
 export type Parent = { workflowId: string; task: string; attempt: number };
 
-export type Planned = { generation: number; digest: string; tasks: TaskDefinition[] };
+type Planned = { generation: number; digest: string; tasks: TaskDefinition[] };
 
 export type PipelineState = {
   workflowId: string;

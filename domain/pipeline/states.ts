@@ -71,9 +71,6 @@ export const GROUP_STATES = [
 ] as const;
 export type GroupState = (typeof GROUP_STATES)[number];
 
-export const POD_STATES = ["NOT_UPDATED", "UPDATING", "UPDATED", "FAILED", "IGNORED"] as const;
-export type PodState = (typeof POD_STATES)[number];
-
 export const TASK_KINDS = ["activity", "gate", "confirm", "pipeline"] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 

@@ -75,7 +75,7 @@ export function continueStopping(draft: Draft): void {
   end(draft, state.ending);
 }
 
-export function call(draft: Draft, task: TaskRecord, role: "undo" | "stop"): void {
+function call(draft: Draft, task: TaskRecord, role: "undo" | "stop"): void {
   const invocation = role === "undo" ? task.definition.undo : task.definition.onStop;
   if (!invocation) throw new Error(`task ${task.definition.id} has nothing to do for ${role}`);
   task.attempt += 1;

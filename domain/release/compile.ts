@@ -141,7 +141,7 @@ function compileApp(input: ReleaseInput, app: ReleaseApp): { pipeline: Pipeline;
     const here = [...new Set(group.pods.map(({ cell }) => clusterOf.get(cell) ?? ""))].toSorted();
     layer(
       here.map((cluster) => {
-        const task = id(`${group.id}.${cluster}`);
+        const task = id(`${group.id}.move.${cluster}`);
         const mine = group.pods.filter(({ cell }) => clusterOf.get(cell) === cluster);
         pods.push(
           ...mine.map(({ cell, pod }) => ({ task, service: app.service, group: group.id, cell, cluster, pod })),

@@ -21,7 +21,7 @@ import { ORDER } from "./plans.ts";
 type Unstamped<E> = E extends { at: number } ? Omit<E, "at"> : never;
 type Body = { id?: string; reason?: string; digest?: string; subject?: string };
 
-export const ANN = { subject: "ann", role: "admin" };
+const ANN = { subject: "ann", role: "admin" };
 
 export class Bench {
   state: PipelineState;
@@ -35,7 +35,7 @@ export class Bench {
   }
 
   send(event: Unstamped<PipelineEvent>): Command[] {
-    const step = decide(this.state, { ...event, at: this.#at++ } as PipelineEvent);
+    const step = decide(this.state, { ...event, at: this.#at++ });
     this.state = step.state;
     this.commands = step.commands;
     return step.commands;

@@ -6,7 +6,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { decide } from "../../../domain/pipeline/decide.ts";
 import { initialChild, initialOrder } from "../../../domain/pipeline/model.ts";
-import type { Answer, Command, PipelineEvent, PipelineState, Verb } from "../../../domain/pipeline/model.ts";
+import type { Command, PipelineEvent, PipelineState, Verb } from "../../../domain/pipeline/model.ts";
 import type { OperationOutcome } from "../../../domain/pipeline/operation.ts";
 import type { TaskDefinition } from "../../../domain/pipeline/task.ts";
 import { hasTurn, refusalOf } from "../../../domain/pipeline/view.ts";
@@ -195,5 +195,3 @@ export function createWorld(
     },
   };
 }
-
-export type { Answer };
