@@ -250,7 +250,10 @@ async function refusalProblem(
   return new Problem(STATUS[refusal.problem] ?? "conflict", refusal.detail, { members });
 }
 
-/** Frees what an abandoned order still holds. Nothing of it can move any more: that was made sure before it was called ABANDONED. */
+/**
+ * Frees what an abandoned order still holds. The order's reason says whether all of it could be made safe; should some
+ * of it not, the next order fences it before it changes anything.
+ */
 async function releaseLocks(
   deps: Deps,
   request: FastifyRequest,

@@ -6,10 +6,11 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@te
 import type { Client } from "@temporalio/client";
 import type { Logger } from "pino";
 import type { Database } from "../db/client.ts";
-import { findOrder, openOrders, readPipelines } from "../db/repositories/orders.ts";
+import { loggableError } from "../db/errors.ts";
+import { findOrder, openOrders, readPipelines, readTasks } from "../db/repositories/orders.ts";
 import type { Order } from "../db/repositories/orders.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
-import { isEnded } from "../domain/pipeline/states.ts";
+import { isEnded, isTaskOver } from "../domain/pipeline/states.ts";
 import { ORCHESTRATOR_QUEUE } from "../domain/pipeline/task.ts";
 import type { AbandonInput } from "../workflows/abandon.ts";
 import { pause } from "./process.ts";
@@ -18,7 +19,11 @@ import { pause } from "./process.ts";
 const INTERVAL = 2_000;
 /** How long the API has for starting the workflow of an order itself. Milliseconds. */
 const START_GRACE = 5_000;
-const MOST_ORDERS = 1_000;
+/** Orders read at once. */
+const PAGE = 200;
+/** A preview that nobody has touched for this long, in milliseconds, is looked at only now and then. */
+const QUIET_AFTER = 60_000;
+const QUIET_ROUNDS = 30;
 const AT_ONCE = 10;
 
 export type UpkeepDeps = {
@@ -33,20 +38,28 @@ export type UpkeepDeps = {
 /** Runs until the signal is aborted. */
 export async function keepUp(deps: UpkeepDeps): Promise<void> {
   const { log, signal } = deps;
-  while (!signal.aborted) {
+  for (let round = 0; !signal.aborted; round += 1) {
     try {
-      const open = await openOrders(deps.db, MOST_ORDERS);
-      for (let from = 0; from < open.length && !signal.aborted; from += AT_ONCE) {
-        await Promise.all(
-          open.slice(from, from + AT_ONCE).map((order) =>
-            lookAfter(deps, order).catch((error: unknown) => {
-              log.warn({ order: order.id, error: String(error) }, "an order could not be looked after; trying again");
-            }),
-          ),
-        );
-      }
+      let last: Order | undefined;
+      do {
+        const page = await openOrders(deps.db, PAGE, last);
+        last = page.length === PAGE ? page.at(-1) : undefined;
+        const due = page.filter((order) => !isQuiet(order) || round % QUIET_ROUNDS === 0);
+        for (let from = 0; from < due.length && !signal.aborted; from += AT_ONCE) {
+          await Promise.all(
+            due.slice(from, from + AT_ONCE).map((order) =>
+              lookAfter(deps, order).catch((error: unknown) => {
+                log.warn(
+                  { order: order.id, error: loggableError(error) },
+                  "an order could not be looked after; trying again",
+                );
+              }),
+            ),
+          );
+        }
+      } while (last && !signal.aborted);
     } catch (error) {
-      log.warn({ error: String(error) }, "orders could not be listed; trying again");
+      log.warn({ error: loggableError(error) }, "orders could not be listed; trying again");
     }
     await pause(INTERVAL, signal);
   }
@@ -55,10 +68,14 @@ export async function keepUp(deps: UpkeepDeps): Promise<void> {
 async function lookAfter(deps: UpkeepDeps, order: Order): Promise<void> {
   const how = await endOf(deps.client, order.workflowId);
   if (how === undefined) {
-    for (const row of await readPipelines(deps.db, order.id)) {
-      if (row.subject === null || isEnded(row.state)) continue;
-      const end = await endOf(deps.client, row.workflowId);
-      if (end !== undefined) await abandon(deps, order, row.workflowId, `The workflow of ${row.subject} ${end}`);
+    // By the plan and not by the records: a child that was ended before its first record has left none.
+    for (const task of await readTasks(deps.db, order.id, order.generation)) {
+      const child = task.definition.pipeline;
+      if (!child || task.attempt === 0 || task.state === "FAILED" || isTaskOver(task.state)) continue;
+      const end = await endOf(deps.client, child.workflowId);
+      // A child that is not there yet is being started: that is as durable as the order itself.
+      if (end === undefined || end === NEVER_STARTED) continue;
+      await abandon(deps, order, child.workflowId, `The workflow of ${child.subject} ${end}`);
     }
     return;
   }
@@ -69,6 +86,11 @@ async function lookAfter(deps: UpkeepDeps, order: Order): Promise<void> {
     return;
   }
   await abandon(deps, order, order.workflowId, `The order's workflow ${how}`);
+}
+
+function isQuiet(order: Order): boolean {
+  const still = Date.now() - order.updatedAt.getTime() > QUIET_AFTER;
+  return still && (order.state === "READY" || order.state === "INIT_FAILED");
 }
 
 const NEVER_STARTED = "does not exist";
@@ -99,7 +121,8 @@ async function abandon(deps: UpkeepDeps, order: Order, workflowId: string, how: 
   // The last record and the end of a workflow are two steps: what was read before the look may be out of date.
   const now = await findOrder(db, order.id);
   const row = (await readPipelines(db, order.id)).find((one) => one.workflowId === workflowId);
-  if (!now || now.endedAt !== null || (row && isEnded(row.state))) return;
+  // An app that is being retried still has the record of its former run's loss.
+  if (!now || now.endedAt !== null || (row && isEnded(row.state) && row.state !== "ABANDONED")) return;
   const input: AbandonInput = { orderId: order.id, workflowId, orderWorkflowId: order.workflowId, how };
   try {
     await client.workflow.start("abandonPipelines", {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Database } from "../../db/client.ts";
 import { findOrder, storePlan } from "../../db/repositories/orders.ts";
 import type { Order } from "../../db/repositories/orders.ts";
+import { forgetOldPlans } from "../../db/repositories/plans.ts";
 import { CellwrightFailure } from "../../domain/failures.ts";
 import type { Invocation, Pipeline, TaskDefinition } from "../../domain/pipeline/task.ts";
 import type { PlannedPod } from "../../domain/workload/planned.ts";
@@ -51,7 +52,11 @@ export function createPlanningActivities(db: Database, planners: readonly Planne
       if (!plan.ok) return { ok: false, reason: plan.faults.join("\n") };
       const digest = createHash("sha256").update(JSON.stringify(plan.essence)).digest("hex").slice(0, 16);
       if (digest === input.unless) return { ok: true, digest, same: true };
-      await db.transaction((tx) => storePlan(tx, order.id, input.generation, plan.pipelines, plan.pods));
+      await db.transaction(async (tx) => {
+        // The plan in force must stay: until this one takes its place, the order is shown by it.
+        await forgetOldPlans(tx, order.id, Math.min(order.generation, input.generation));
+        await storePlan(tx, order.id, input.generation, plan.pipelines, plan.pods);
+      });
       return { ok: true, digest, tasks: plan.pipelines[0]?.tasks ?? [] };
     },
   });

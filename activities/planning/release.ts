@@ -25,15 +25,18 @@ export type ReleasePlannerOptions = {
 };
 
 export function createReleasePlanner({ db, tenant, catalogue, queueWait }: ReleasePlannerOptions): Planner {
-  const placed = (order: Order) =>
-    Promise.all(
-      requestOf(order).apps.map(async (app) => ({
-        ...app,
-        ...(await readPlacedRevision(db, tenant, order.workspaceGroup, app.service, app.revision)),
-      })),
-    ).then((apps) =>
-      apps.map(({ revision, placements, service }) => ({ service, number: revision.number, revision, placements })),
-    );
+  const placed = async (order: Order) => {
+    const apps = [];
+    // One after the other: an order may name hundreds of services, and the pool of connections serves others too.
+    for (const { service, revision: number } of requestOf(order).apps) {
+      apps.push({
+        service,
+        number,
+        ...(await readPlacedRevision(db, tenant, order.workspaceGroup, service, number)),
+      });
+    }
+    return apps;
+  };
 
   return {
     kind: "release",

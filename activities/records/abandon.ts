@@ -1,7 +1,7 @@
 /** Activities for pipelines whose workflow was ended from outside: end what still runs, find what must be made safe, say so. */
 import { WorkflowNotFoundError } from "@temporalio/client";
 import type { Client } from "@temporalio/client";
-import type { Database } from "../../db/client.ts";
+import type { Database, Tx } from "../../db/client.ts";
 import { appendEvents, nextSequence } from "../../db/repositories/order-events.ts";
 import { findOrder, readPipelines, readTasks } from "../../db/repositories/orders.ts";
 import { CellwrightFailure } from "../../domain/failures.ts";
@@ -36,9 +36,10 @@ export function createAbandonActivities(db: Database, client: Client) {
      */
     endWorkflows: (input: { orderId: string; graceMs: number }): Promise<string[]> =>
       alive(async () => {
-        const rows = await readPipelines(db, input.orderId);
         const open: string[] = [];
-        for (const row of rows) if (await isOpen(row.workflowId)) open.push(row.workflowId);
+        for (const { workflowId } of await planned(db, input.orderId)) {
+          if (await isOpen(workflowId)) open.push(workflowId);
+        }
         for (const id of open) await ignoringGone(() => client.workflow.getHandle(id).cancel());
         const until = Date.now() + input.graceMs;
         let left = open;
@@ -57,12 +58,17 @@ export function createAbandonActivities(db: Database, client: Client) {
 
     /** What must be called so that nothing that a dead workflow set going does any harm. */
     async listSafeties(lost: Lost): Promise<{ task: string; attempt: number; call: Invocation }[]> {
-      const tasks = await unfinished(lost);
-      return tasks.flatMap((task) =>
-        task.attempt > 0 && task.definition.onStop
-          ? [{ task: task.id, attempt: task.attempt + 1, call: task.definition.onStop }]
-          : [],
-      );
+      const streams = Map.groupBy(await unfinished(lost), (task) => task.stream);
+      return [...streams.values()].flatMap((tasks) => {
+        const able = tasks.filter((task) => task.definition.onStop);
+        // What the dead set going last may not have been recorded any more: the next task counts as begun.
+        const next = able.find((task) => task.attempt === 0);
+        return able.flatMap((task) =>
+          (task.attempt > 0 || task === next) && task.definition.onStop
+            ? [{ task: task.id, attempt: task.attempt + 1, call: task.definition.onStop }]
+            : [],
+        );
+      });
     },
 
     /** Writes the end into the streams of the dead: they have no other writer any more. Repeating it changes nothing. */
@@ -71,8 +77,8 @@ export function createAbandonActivities(db: Database, client: Client) {
         const order = await findOrder(tx, input.orderId);
         if (!order) throw new CellwrightFailure("NotFound", `there is no order ${input.orderId}`);
         const whole = order.workflowId === input.workflowId;
-        const rows = (await readPipelines(tx, input.orderId))
-          .filter((row) => (whole || row.workflowId === input.workflowId) && !isEnded(row.state))
+        const rows = (await planned(tx, input.orderId))
+          .filter((row) => (whole ? row.begun : row.workflowId === input.workflowId) && !row.ended)
           // The order's own stream last: its end is the end of all.
           .toSorted((a, b) => Number(a.subject === null) - Number(b.subject === null));
         const tasks = await readTasks(tx, input.orderId, order.generation);
@@ -114,6 +120,32 @@ export function createAbandonActivities(db: Database, client: Client) {
     // Confirmed or not: a group that has started and whose app has not come to its end is frozen as it is.
     return tasks.filter((task) => (whole || task.stream === lost.workflowId) && task.state !== "SUCCEEDED");
   }
+}
+
+/**
+ * Every workflow of an order: its own, and one for each pipeline in its plan. By the plan and not by the records: a
+ * workflow that was ended before its first record has left none.
+ */
+async function planned(
+  tx: Tx,
+  orderId: string,
+): Promise<{ workflowId: string; subject: string | null; begun: boolean; ended: boolean; committed: boolean }[]> {
+  const order = await findOrder(tx, orderId);
+  if (!order) throw new CellwrightFailure("NotFound", `there is no order ${orderId}`);
+  const rows = new Map((await readPipelines(tx, orderId)).map((row) => [row.workflowId, row]));
+  const children = (await readTasks(tx, orderId, order.generation)).flatMap((task) =>
+    task.definition.pipeline ? [{ ...task.definition.pipeline, begun: task.attempt > 0 }] : [],
+  );
+  return [{ workflowId: order.workflowId, subject: null, begun: true }, ...children].map((one) => {
+    const row = rows.get(one.workflowId);
+    return {
+      workflowId: one.workflowId,
+      subject: one.subject,
+      begun: one.begun || row !== undefined,
+      ended: row !== undefined && isEnded(row.state),
+      committed: row?.committed ?? false,
+    };
+  });
 }
 
 async function ignoringGone(act: () => Promise<unknown>): Promise<void> {

@@ -23,6 +23,14 @@ export function createRecordActivities(db: Database, subjectsOf: (kind: string, 
       generation: number;
     }): Promise<{ tasks: TaskDefinition[]; nextSequence: number }> {
       const rows = await readPipelineTasks(db, input.workflowId, input.generation);
+      const order = rows[0] && (await findOrder(db, rows[0].orderId));
+      // A child that is only now getting to its first step must not begin for an order that was given up meanwhile.
+      if (order && order.endedAt !== null) {
+        throw new CellwrightFailure(
+          "Superseded",
+          `order ${order.id} has ended ${order.state}; nothing of it begins any more`,
+        );
+      }
       if (rows.length === 0) {
         throw new CellwrightFailure(
           "RecordsInconsistent",

@@ -5,6 +5,7 @@ import { getAppService } from "../../db/repositories/app-services.ts";
 import { RELEASE_LOCKS } from "../../db/repositories/order-events.ts";
 import { findOrder, insertOrder, listOrders } from "../../db/repositories/orders.ts";
 import type { Order } from "../../db/repositories/orders.ts";
+import { nameRevisions } from "../../db/repositories/order-revisions.ts";
 import type { Tx } from "../../db/client.ts";
 import type { Fault } from "../../domain/catalogue/faults.ts";
 import { AppServiceName, WorkspaceGroupName } from "../../domain/catalogue/names.ts";
@@ -75,6 +76,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
           const id = newOrderId();
           const workflowId = `${KIND}/${id}`;
           await insertOrder(tx, { id, kind: KIND, workflowId, workspaceGroup, title, request: asked, creator });
+          await nameRevisions(tx, id, workspaceGroup, asked.apps);
           return { status: 201, body: { id } };
         });
         const { id } = answer.body as { id: string };

@@ -128,6 +128,14 @@ CREATE TABLE "order_events" (
 	CONSTRAINT "order_events_order_id_position_pk" PRIMARY KEY("order_id","position")
 );
 --> statement-breakpoint
+CREATE TABLE "order_revisions" (
+	"order_id" text NOT NULL,
+	"workspace_group" text NOT NULL,
+	"service" text NOT NULL,
+	"number" integer NOT NULL,
+	CONSTRAINT "order_revisions_order_id_service_pk" PRIMARY KEY("order_id","service")
+);
+--> statement-breakpoint
 CREATE TABLE "orders" (
 	"id" text PRIMARY KEY NOT NULL,
 	"kind" text NOT NULL,
@@ -213,6 +221,8 @@ ALTER TABLE "revisions" ADD CONSTRAINT "revisions_workspace_group_service_app_se
 ALTER TABLE "workspaces" ADD CONSTRAINT "workspaces_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "locks" ADD CONSTRAINT "locks_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "order_events" ADD CONSTRAINT "order_events_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "order_revisions" ADD CONSTRAINT "order_revisions_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "order_revisions" ADD CONSTRAINT "order_revisions_revision_fk" FOREIGN KEY ("workspace_group","service","number") REFERENCES "public"."revisions"("workspace_group","service","number") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "orders" ADD CONSTRAINT "orders_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "pipelines" ADD CONSTRAINT "pipelines_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "snapshots" ADD CONSTRAINT "snapshots_order_id_orders_id_fk" FOREIGN KEY ("order_id") REFERENCES "public"."orders"("id") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
@@ -226,6 +236,7 @@ CREATE INDEX "cells_by_workspace" ON "cells" USING btree ("workspace_group","wor
 CREATE INDEX "revision_cells_by_cell" ON "revision_cells" USING btree ("workspace_group","cell");--> statement-breakpoint
 CREATE INDEX "locks_of_order" ON "locks" USING btree ("order_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "order_events_stream" ON "order_events" USING btree ("stream","sequence");--> statement-breakpoint
+CREATE INDEX "order_revisions_by_revision" ON "order_revisions" USING btree ("workspace_group","service","number");--> statement-breakpoint
 CREATE INDEX "orders_newest" ON "orders" USING btree ("created_at","id");--> statement-breakpoint
 CREATE INDEX "orders_open" ON "orders" USING btree ("state") WHERE "orders"."ended_at" is null;--> statement-breakpoint
 CREATE INDEX "pipelines_of_order" ON "pipelines" USING btree ("order_id");--> statement-breakpoint

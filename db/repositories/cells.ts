@@ -40,7 +40,7 @@ export async function listCells(tx: Tx, group: string, request: PageRequest<stri
   return page(rows, request.limit, show);
 }
 
-/** Where a cell is cannot change while a revision names it: its pods run there, and have been told so. */
+/** Where a cell is, its nodes included, cannot change while a revision names it: its pods run there, and have been told so. */
 export async function putCell(
   tx: Tx,
   group: string,
@@ -65,7 +65,7 @@ export async function putCell(
           .onConflictDoNothing()
           .returning()
       )[0],
-    same: (row) => moved(row, values).length === 0 && sameLabels(row.nodeSelector, values.nodeSelector),
+    same: (row) => moved(row, values).length === 0,
     check: async (row) => {
       const changes = moved(row, values);
       if (changes.length === 0) return undefined;
@@ -120,8 +120,11 @@ async function unknownReferences(tx: Tx, group: string, body: CellBody): Promise
   return faults;
 }
 
-function moved(row: Row, body: CellBody): string[] {
-  return (["workspace", "zone", "az", "cluster"] as const).filter((field) => row[field] !== body[field]);
+function moved(row: Row, values: Required<CellBody>): string[] {
+  const fields: string[] = (["workspace", "zone", "az", "cluster"] as const).filter(
+    (field) => row[field] !== values[field],
+  );
+  return sameLabels(row.nodeSelector, values.nodeSelector) ? fields : [...fields, "nodeSelector"];
 }
 
 function sameLabels(one: Readonly<Record<string, string>>, other: Readonly<Record<string, string>>): boolean {

@@ -1,5 +1,5 @@
 /** Orders as stored: rows, plans, locks and the live state of pods. */
-import { and, asc, desc, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } from "drizzle-orm";
 import type { PipelineStateName } from "../../domain/pipeline/states.ts";
 import type { PodState } from "../../domain/workload/pod-state.ts";
 import type { Pipeline } from "../../domain/pipeline/task.ts";
@@ -217,9 +217,14 @@ export async function releaseLocks(tx: Tx, orderId: string): Promise<string[]> {
   return gone.map((lock) => lock.service);
 }
 
-/** Orders that have not ended, for the reconciler; oldest first. */
-export async function openOrders(tx: Tx, limit: number): Promise<Order[]> {
-  return tx.select().from(orders).where(isNull(orders.endedAt)).orderBy(asc(orders.createdAt)).limit(limit);
+/** Orders that have not ended, oldest first; the next page follows `after`. */
+export async function openOrders(tx: Tx, limit: number, after?: Order): Promise<Order[]> {
+  return tx
+    .select()
+    .from(orders)
+    .where(and(isNull(orders.endedAt), after && gt(orders.id, after.id)))
+    .orderBy(asc(orders.id))
+    .limit(limit);
 }
 
 /** The newest order of one kind that was carried out successfully for a subject. */

@@ -7,7 +7,8 @@ import type { Revision, RevisionSpec } from "../../domain/catalogue/revision.ts"
 import type { Tx } from "../client.ts";
 import { appServices, cells, revisionCells, revisions } from "../schema/catalogue.ts";
 import { removeRow } from "./put.ts";
-import { page, type Page, type PageRequest } from "./rows.ts";
+import { ordersNaming } from "./order-revisions.ts";
+import { NAMED_DEPENDANTS, page, type Page, type PageRequest } from "./rows.ts";
 
 type Row = typeof revisions.$inferSelect;
 
@@ -101,7 +102,7 @@ export function deleteRevision(tx: Tx, group: string, service: string, number: n
       const [row] = await tx.select({ number: revisions.number }).from(revisions).where(one).for("update");
       return row === undefined ? undefined : { version: 1 };
     },
-    dependants: () => Promise.resolve([]),
+    dependants: () => ordersNaming(tx, group, service, number, NAMED_DEPENDANTS),
     remove: (inner) => inner.delete(revisions).where(one),
   });
 }

@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import {
   bigint,
   boolean,
+  foreignKey,
   index,
   integer,
   jsonb,
@@ -15,7 +16,7 @@ import type { RecordedEvent } from "../../domain/pipeline/model.ts";
 import type { PipelineStateName, TaskKind, TaskState } from "../../domain/pipeline/states.ts";
 import type { TaskDefinition } from "../../domain/pipeline/task.ts";
 import type { PodState } from "../../domain/workload/pod-state.ts";
-import { workspaceGroups } from "./catalogue.ts";
+import { revisions, workspaceGroups } from "./catalogue.ts";
 
 /** One row per order. State and digest are projections of its events; the running order's truth is its workflow. */
 export const orders = pgTable(
@@ -157,7 +158,7 @@ export const locks = pgTable(
   ],
 );
 
-/** What was seen of the world for one plan of one order, by the task queue that looked. Only the newest plans' are kept. */
+/** What was seen of the world for one plan of one order, by the task queue that looked. Those of plans before the one in force go when a new plan is made. */
 export const snapshots = pgTable(
   "snapshots",
   {
@@ -168,4 +169,24 @@ export const snapshots = pgTable(
     takenAt: timestamp("taken_at", { withTimezone: true }).notNull().defaultNow(),
   },
   (table) => [primaryKey({ columns: [table.orderId, table.generation, table.source] })],
+);
+
+/** Which revisions orders name: lets the database itself keep them from being deleted. */
+export const orderRevisions = pgTable(
+  "order_revisions",
+  {
+    orderId,
+    workspaceGroup: text("workspace_group").notNull(),
+    service: text("service").notNull(),
+    number: integer("number").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.orderId, table.service] }),
+    foreignKey({
+      name: "order_revisions_revision_fk",
+      columns: [table.workspaceGroup, table.service, table.number],
+      foreignColumns: [revisions.workspaceGroup, revisions.service, revisions.number],
+    }).onDelete("restrict"),
+    index("order_revisions_by_revision").on(table.workspaceGroup, table.service, table.number),
+  ],
 );
