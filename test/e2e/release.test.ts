@@ -213,7 +213,12 @@ describe.concurrent("a release", { timeout: 300_000 }, () => {
           state: "WAITING",
           dependsOn: [`${g}.${service}.apply.local`],
         },
-        { id: `${g}.${service}.1.confirm`, kind: "confirm", state: "WAITING", dependsOn: [`${g}.${service}.1.move.local`] },
+        {
+          id: `${g}.${service}.1.confirm`,
+          kind: "confirm",
+          state: "WAITING",
+          dependsOn: [`${g}.${service}.1.move.local`],
+        },
         {
           id: `${g}.${service}.verify.local`,
           kind: "activity",
