@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { projectRoot } from "./paths.ts";
 import type { ProcessSpec, Supervisor } from "./processes.ts";
+import { ensureWorkflowBundle } from "./workflow-bundle.ts";
 
 /** What every process of the product reads from its environment. */
 export interface ProductEnvironment {
@@ -52,8 +53,17 @@ export async function startProduct(
 
   await supervisor.run(program("migrate", "workers/migrate.ts"));
   log("the database is up to date");
+  const bundle = await ensureWorkflowBundle({
+    directory: join(directory, "workflows"),
+    async build(file) {
+      const bundler = program("bundle", "workers/bundle.ts");
+      await supervisor.run({ ...bundler, args: [...bundler.args, file] });
+      log("the workflow code is built");
+    },
+  });
+  const orchestrator = worker("orchestrator", "workers/orchestrator.ts");
   await Promise.all([
-    supervisor.start(worker("orchestrator", "workers/orchestrator.ts")),
+    supervisor.start({ ...orchestrator, env: { ...orchestrator.env, CELLWRIGHT_WORKFLOW_BUNDLE: bundle } }),
     supervisor.start(worker("cluster", "workers/cluster.ts")),
   ]);
   log("the workers are ready");

@@ -143,7 +143,9 @@ async function start(): Promise<void> {
   if (stopping) return;
   progress.log(`✔ Ready after ${elapsed(begin)}.\n`);
   const { TEMPORAL_NAMESPACE: namespace } = environment;
-  progress.log(welcome({ url, temporalUi: stack.temporal?.uiUrl, namespace, example: wantsExample(external) }));
+  const temporalUi = stack.temporal?.uiUrl;
+  const ownCluster = external.kubeconfig !== undefined;
+  progress.log(welcome({ url, temporalUi, namespace, example: wantsExample(external), ownCluster }));
 }
 
 /** A cluster of one's own gets the example only on request. */

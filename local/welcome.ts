@@ -4,6 +4,8 @@ export function welcome(options: {
   temporalUi: string | undefined;
   namespace: string;
   example: boolean;
+  /** Whether the cluster is one of theirs, given by KUBECONFIG. */
+  ownCluster: boolean;
 }): string {
   const { url, temporalUi, namespace } = options;
   const lines = [
@@ -19,7 +21,7 @@ export function welcome(options: {
   ];
   return [
     ...lines,
-    ...(options.example ? nextWithExample : next),
+    ...(options.example ? nextWithExample : options.ownCluster ? nextWithOwnCluster : next),
     "",
     "Ctrl-C stops everything; the state is kept.",
   ].join("\n");
@@ -32,6 +34,17 @@ const next = [
   '  curl -sS -H "$AUTH" $CELLWRIGHT_URL/api/v1/release-orders',
   "",
   "examples/shop shows, call by call, how a catalogue is made and released.",
+];
+
+const nextWithOwnCluster = [
+  header,
+  "",
+  "Cellwright does not know your cluster yet: register it under a name of your choice (needs jq):",
+  "",
+  `  jq -n --rawfile kubeconfig "$KUBECONFIG" '{access: "kubeconfig", $kubeconfig}' |`,
+  '    curl -sS -X PUT -H "$AUTH" -H "$JSON" -d @- $CELLWRIGHT_URL/api/v1/clusters/my-cluster',
+  "",
+  "examples/shop shows, call by call, how a catalogue is made on it and released.",
 ];
 
 const nextWithExample = [

@@ -1,14 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { createServer } from "node:http";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from "jose";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { audience, ensureIdentity, issuer } from "../../local/identity.ts";
 import { chooseStartPorts, localParts, readExternal } from "../../local/settings.ts";
 import { writeEnvironmentFile, writeStartRecord } from "../../local/settings.ts";
+import { welcome } from "../../local/welcome.ts";
+import { ensureWorkflowBundle } from "../../local/workflow-bundle.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -70,4 +72,41 @@ test("the local identity issues tokens that its public keys verify, also after a
   const { payload } = await jwtVerify(token, createLocalJWKSet(keys), { issuer, audience });
   expect(payload).toMatchObject({ sub: "someone", roles: ["viewer"] });
   expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(30 * 24 * 3600);
+});
+
+test("workflow code is built once for the same sources, and again when one of them changes", async () => {
+  const root = join(directory, "project");
+  for (const folder of ["workflows", "domain/pipeline"]) mkdirSync(join(root, folder), { recursive: true });
+  const sources = ["workflows/order.ts", "domain/pipeline/task.ts", "package-lock.json"];
+  for (const source of sources) writeFileSync(join(root, source), "one");
+  const cache = join(directory, "bundles");
+  let builds = 0;
+  const ensure = () =>
+    ensureWorkflowBundle({
+      directory: cache,
+      root,
+      build: async (file) => writeFileSync(file, `build ${++builds}`),
+    });
+  const first = await ensure();
+  expect(await ensure()).toBe(first);
+  for (const [index, source] of sources.entries()) {
+    writeFileSync(join(root, source), "two");
+    const next = await ensure();
+    expect(readFileSync(next, "utf8")).toBe(`build ${index + 2}`);
+    expect(readdirSync(cache)).toEqual([basename(next)]);
+  }
+  const failing = ensureWorkflowBundle({
+    directory: join(directory, "none"),
+    root,
+    build: () => Promise.reject(new Error("no disk")),
+  });
+  await expect(failing).rejects.toThrow("no disk");
+});
+
+test("who brings a cluster is told how to register it", () => {
+  const shown = { url: "http://127.0.0.1:8400", temporalUi: undefined, namespace: "default" };
+  const command = "/api/v1/clusters/my-cluster";
+  expect(welcome({ ...shown, example: false, ownCluster: true })).toContain(command);
+  expect(welcome({ ...shown, example: true, ownCluster: true })).not.toContain(command);
+  expect(welcome({ ...shown, example: false, ownCluster: false })).not.toContain(command);
 });
