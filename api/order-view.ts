@@ -99,6 +99,8 @@ export async function readReleaseOrder(db: Database, order: Order): Promise<Rele
     order.id,
     tasks.filter((task) => task.kind === "activity" && task.group !== null).map((task) => task.id),
   );
+  const subjects = new Map(tasks.map((task) => [task.id, task.subject]));
+  const podsBySubject = Map.groupBy(pods, (pod) => subjects.get(pod.taskId) ?? "");
   const bySubject = Map.groupBy(tasks, (task) => task.subject ?? "");
   const stateOf = (task: Task): PipelineStateName =>
     pipelines.find((row) => row.workflowId === task.stream)?.state ?? order.state;
@@ -116,7 +118,7 @@ export async function readReleaseOrder(db: Database, order: Order): Promise<Rele
         bySubject.get(app.service) ?? [],
         tasks.filter((task) => task.kind === "gate" && task.state === "BLOCKED"),
         pipelines.find((row) => row.subject === app.service),
-        pods,
+        podsBySubject.get(app.service) ?? [],
       ),
     ),
     tasks: tasks.map((task) => ({
@@ -129,9 +131,10 @@ export async function readReleaseOrder(db: Database, order: Order): Promise<Rele
       attempt: task.attempt,
       dependsOn: task.definition.dependsOn,
       ...(task.reason !== null && { reason: task.reason }),
-      allowedActions: allowedTaskVerbs(
-        { kind: task.kind, state: task.state, ignorable: task.definition.ignorable === true },
+      allowedActions: taskActions(
+        task,
         stateOf(task),
+        pipelines.find((row) => task.kind === "pipeline" && row.subject === task.subject),
       ),
     })),
   };
@@ -150,6 +153,8 @@ function appView(
     tasks.filter((task) => task.group !== null),
     (task) => task.group ?? "",
   );
+  const groups = new Map(tasks.map((task) => [task.id, task.group]));
+  const podsByGroup = Map.groupBy(pods, (pod) => groups.get(pod.taskId) ?? "");
   return {
     ...app,
     ...appState(
@@ -161,21 +166,22 @@ function appView(
     groups: [...grouped].map(([id, members]) => ({
       id,
       state: groupState(members.map((task) => task.state)),
-      pods: pods
-        .filter((pod) => members.some((task) => task.id === pod.taskId))
-        .map((pod) => ({
-          name: pod.pod,
-          cell: pod.cell,
-          state: pod.state,
-          ...(pod.reason !== null && { reason: pod.reason }),
-        })),
+      pods: (podsByGroup.get(id) ?? []).map((pod) => ({
+        name: pod.pod,
+        cell: pod.cell,
+        state: pod.state,
+        ...(pod.reason !== null && { reason: pod.reason }),
+      })),
     })),
-    allowedActions: own
-      ? allowedTaskVerbs({ kind: own.kind, state: own.state, ignorable: false }, order.state).filter(
-          (verb) => verb !== "cancel" || !pipeline?.committed,
-        )
-      : [],
+    allowedActions: own ? taskActions(own, order.state, pipeline) : [],
   };
+}
+
+/** `app`: the pipeline that the task stands for, once it has begun. */
+function taskActions(task: Task, pipeline: PipelineStateName, app: PipelineRow | undefined): string[] {
+  const ignorable = task.definition.ignorable === true;
+  const verbs = allowedTaskVerbs({ kind: task.kind, state: task.state, ignorable }, pipeline);
+  return verbs.filter((verb) => verb !== "cancel" || !app?.committed);
 }
 
 /** The app's own pipeline knows best; before it has begun, its task in the order does, and the gate that it waits for. */

@@ -145,6 +145,12 @@ export function refusalOf(state: PipelineState, verb: Verb): Refusal | undefined
           detail: `${ALREADY_CHANGED} (state ${name}). Allowed now: ${list(allowed)}.`,
         };
       }
+      if (state.stage === "STARTING") {
+        return {
+          problem: "verb-not-allowed",
+          detail: `${verb.verb} is not possible now: a start is under way. Allowed now: nothing; wait for its answer, then read the order again.`,
+        };
+      }
       return {
         problem: "verb-not-allowed",
         detail: `${verb.verb} is not possible in state ${name}. Allowed now: ${list(allowed)}.`,

@@ -1,6 +1,7 @@
 /** From the first look at the world to the start. */
 import { describe, expect, test } from "vitest";
 import { initialOrder } from "../../../domain/pipeline/model.ts";
+import { refusalOf } from "../../../domain/pipeline/view.ts";
 import { Bench, ready, running } from "./bench.ts";
 import { activity, ORDER } from "./plans.ts";
 
@@ -92,6 +93,17 @@ describe("starting", () => {
       { id: "go", answer: { ok: false, problem: "locked", detail: "a is held by order 7", state: "READY" } },
     ]);
     expect(order.of("releaseLocks")).toEqual([]);
+  });
+
+  test("under way is what other verbs are told of", () => {
+    const order = ready(tasks);
+    order.ask("start", { id: "go", digest: "one" });
+    expect(refusalOf(order.state, { id: "2", verb: "cancel", actor: { subject: "ann", role: "admin" } })).toMatchObject(
+      {
+        problem: "verb-not-allowed",
+        detail: expect.stringContaining("a start is under way"),
+      },
+    );
   });
 
   test("into a changed world starts nothing, frees the locks and shows the new plan", () => {
