@@ -84,7 +84,7 @@ export function orderPage(list: string, query: ListQuery) {
   let before: { createdAt: string; id: string } | undefined;
   if (query.cursor !== undefined) {
     const [origin, createdAt, id] = decode(query.cursor);
-    if (origin !== list || typeof createdAt !== "string" || !isInstant(createdAt) || typeof id !== "string") {
+    if (origin !== list || typeof createdAt !== "string" || !isInstant(createdAt) || !isOrderId(id)) {
       const message = "is not a cursor of this list; leave it out to begin at the start";
       throw new Problem("malformed-request", `query:cursor ${message}.`, {
         errors: [{ field: "query:cursor", message }],
@@ -109,5 +109,14 @@ export function orderPage(list: string, query: ListQuery) {
 }
 
 function isInstant(text: string): boolean {
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(text) && !Number.isNaN(Date.parse(text));
+  // Year 0 is none to Postgres.
+  if (!/^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(text)) return false;
+  // A date takes a 31 February for a day in March: only what it gives back unchanged is one.
+  const milliseconds = `${text.slice(0, 23)}Z`;
+  const date = new Date(milliseconds);
+  return !Number.isNaN(date.getTime()) && date.toISOString() === milliseconds;
+}
+
+function isOrderId(value: unknown): value is string {
+  return typeof value === "string" && /^[0-9a-z-]{1,64}$/.test(value);
 }
