@@ -46,22 +46,35 @@ export function connectNative(config: TemporalConfig): Promise<NativeConnection>
   });
 }
 
-/** Tries until it works: a process that starts before its server waits for it. */
+/**
+ * Tries until it works: a process that starts before its server waits for it.
+ * @throws Error saying what is not there, when a failure is not `passing` or `within` is over
+ */
 export async function untilItWorks<T>(
   what: string,
   log: Logger,
   signal: AbortSignal,
   work: () => Promise<T>,
+  bounds: {
+    /** Whether trying again may help; always unless told. */
+    passing?: (error: unknown) => boolean;
+    /** Milliseconds after which no other try is made; without end unless told. */
+    within?: number;
+  } = {},
 ): Promise<T> {
+  const { passing = () => true, within = Infinity } = bounds;
+  const begin = Date.now();
   for (let wait = 250; ; wait = Math.min(wait * 2, 5_000)) {
     try {
       return await work();
     } catch (error) {
       if (signal.aborted) throw error;
-      log.warn(
-        { error: error instanceof Error ? error.message : String(error) },
-        `${what} is not there yet; trying again`,
-      );
+      const why = error instanceof Error ? error.message : String(error);
+      if (!passing(error)) throw new Error(`${what} cannot be used: ${why}`, { cause: error });
+      if (Date.now() - begin + wait > within) {
+        throw new Error(`${what} did not answer within ${within / 1000} s: ${why}`, { cause: error });
+      }
+      log.warn({ error: why }, `${what} is not there yet; trying again`);
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
