@@ -7,6 +7,9 @@ import { isDatabaseUnavailable, loggableError } from "../db/errors.ts";
 /** How often a long activity shows that it is alive, and learns that it should end. Milliseconds. */
 const HEARTBEAT_INTERVAL = 1_000;
 
+/** SQLSTATE of values that do not fit their type (class 22) or a constraint (class 23): the same ones never will. */
+const LASTING = /^2[23]/;
+
 function isCellwrightFailure(error: unknown): error is CellwrightFailure {
   return error instanceof Error && "retryable" in error && error.name in FAILURE_TYPES;
 }
@@ -34,6 +37,7 @@ function toFailure(error: unknown): unknown {
     return ApplicationFailure.create({
       type: "RecordsFailed",
       message: `a database statement failed (${typeof code === "string" ? code : "no code"}); the worker's log has it`,
+      nonRetryable: typeof code === "string" && LASTING.test(code),
     });
   }
   return error;

@@ -46,6 +46,10 @@ export function describeFailure(error: unknown, queue: string): string {
     if (cause.timeoutType === "SCHEDULE_TO_START") {
       return `no worker took the work from task queue ${queue} in time: start a worker that serves it, then retry`;
     }
+    // The server gives the failure of the last try, where there was one, as the cause.
+    if (cause.timeoutType === "SCHEDULE_TO_CLOSE" && cause.cause) {
+      return `the work on task queue ${queue} ran out of time; at the last try: ${describeFailure(cause.cause, queue)}`;
+    }
     return `the work on task queue ${queue} ran out of time (${cause.timeoutType}): look at its worker, then retry`;
   }
   if (cause instanceof ApplicationFailure) return cause.message;
