@@ -13,7 +13,9 @@ export async function forgetOldPlans(tx: Tx, orderId: string, keepFrom: number):
   const old = and(eq(tasks.orderId, orderId), lt(tasks.generation, keepFrom));
   await tx
     .delete(taskPods)
-    .where(and(eq(taskPods.orderId, orderId), inArray(taskPods.taskId, tx.select({ id: tasks.id }).from(tasks).where(old))));
+    .where(
+      and(eq(taskPods.orderId, orderId), inArray(taskPods.taskId, tx.select({ id: tasks.id }).from(tasks).where(old))),
+    );
   await tx.delete(tasks).where(old);
   await tx.delete(snapshots).where(and(eq(snapshots.orderId, orderId), lt(snapshots.generation, keepFrom)));
 }

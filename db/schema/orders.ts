@@ -158,7 +158,10 @@ export const locks = pgTable(
   ],
 );
 
-/** What was seen of the world for one plan of one order, by the task queue that looked. Those of plans before the one in force go when a new plan is made. */
+/**
+ * What was seen of the world for one plan of one order, by the task queue that looked. What is older than the plan in
+ * force goes when a new plan is made.
+ */
 export const snapshots = pgTable(
   "snapshots",
   {

@@ -415,7 +415,10 @@ describe("what is depended on", () => {
       `${group}/cells/cell-a`,
       cell("cell-a", { nodeSelector: { cell: "cell-a", disk: "ssd" } }),
     );
-    expect(relabelled.statusCode).toBe(200);
+    expect(relabelled.statusCode).toBe(409);
+    expect(relabelled.json().detail).toMatch(
+      /^nodeSelector of cell "cell-a" cannot change while it is used by revision/i,
+    );
     const region = await api.call("PUT", `${group}/workspaces/main`, { region: "other" });
     expect([region.statusCode, region.json().detail]).toEqual([409, expect.stringContaining('cell "cell-a"')]);
   });
