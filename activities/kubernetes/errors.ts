@@ -84,12 +84,32 @@ export function fromStatus(
 /** Network errors, timeouts and broken answers. */
 export function fromNetwork(error: unknown, what: string, where: string): ClusterError {
   const code = codeOf(error);
+  if (isDistrust(code)) {
+    // Found while the connection is made, so nothing has been sent. Another try finds the same certificate.
+    const advice = "register the cluster anew with the certificate-authority-data of its API server";
+    const text = `${what} in cluster ${where}: the API server's certificate is not to be trusted (${code}); ${advice}`;
+    return new ClusterError("Invalid", text, { outcome: "refused" });
+  }
   const text = `${what} in cluster ${where}: the API server does not answer (${code})`;
   return new ClusterError("ClusterUnreachable", text, { outcome: NEVER_SENT.has(code) ? "refused" : "unknown" });
 }
 
 /** These happen before a connection stands, so nothing has been sent. */
 const NEVER_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
+
+/** Node's codes for certificates that do not hold against the kubeconfig's authorities. */
+const DISTRUST = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+]);
+
+function isDistrust(code: string): boolean {
+  // A handshake that takes too long says nothing about the certificate.
+  return DISTRUST.has(code) || code.startsWith("CERT_") || (code.startsWith("ERR_TLS_") && !code.endsWith("_TIMEOUT"));
+}
 
 function codeOf(error: unknown): string {
   for (let inner: unknown = error, depth = 0; inner instanceof Error && depth < 5; inner = inner.cause, depth++) {
