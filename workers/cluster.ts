@@ -12,6 +12,8 @@ import { readNamespaces } from "../db/repositories/placements.ts";
 import { clusterQueue } from "../domain/release/compile.ts";
 import { readClusterConfig } from "./config.ts";
 import { connectNative, createLog, installRuntime, pause, runProcess, tellReady, untilItWorks } from "./process.ts";
+import { createServings } from "./serving.ts";
+import type { Serving } from "./serving.ts";
 
 /** Milliseconds between two looks for registered clusters. */
 const LOOK_INTERVAL = 1_000;
@@ -19,80 +21,67 @@ const LOOK_INTERVAL = 1_000;
 const config = readClusterConfig();
 const log = createLog("cluster", config.logLevel);
 
-type Served = { registration: Registration; stop: () => Promise<void> };
-
 runProcess(log, async (signal) => {
   installRuntime(log);
   const database = createDatabase(config.databaseUrl, { applicationName: "cellwright-cluster" });
   const connection = await untilItWorks("Temporal", log, signal, () => connectNative(config.temporal));
-  const served = new Map<string, Served>();
 
-  const serve = async (registration: Registration): Promise<Served> => {
+  const serve = async (registration: Registration): Promise<Serving> => {
     const { name } = registration;
     const kubeconfig = await readKubeconfig(database.db, config.encryptionKey, name);
     if (kubeconfig === undefined) throw new Error(`cluster ${name} is no longer registered`);
-    const end = new AbortController();
     const cluster = await connectCluster({ cluster: name, kubeconfig, log });
-    const worker = await Worker.create({
-      connection,
-      namespace: config.temporal.namespace,
-      taskQueue: clusterQueue(name),
-      activities: operationActivities(clusterOperations, {
-        db: database.db,
-        tenant: config.tenant,
-        cluster: name,
-        driver: cluster.driver,
-      }),
-      maxHeartbeatThrottleInterval: "1 second",
-      shutdownGraceTime: "5 seconds",
+    const end = new AbortController();
+    let worker: Worker;
+    try {
+      worker = await Worker.create({
+        connection,
+        namespace: config.temporal.namespace,
+        taskQueue: clusterQueue(name),
+        activities: operationActivities(clusterOperations, {
+          db: database.db,
+          tenant: config.tenant,
+          cluster: name,
+          driver: cluster.driver,
+        }),
+        maxHeartbeatThrottleInterval: "1 second",
+        shutdownGraceTime: "5 seconds",
+      });
+    } catch (error) {
+      cluster.close();
+      throw error;
+    }
+    const ended = worker.run().catch((error: unknown) => {
+      log.error({ err: error, cluster: name }, "the worker of a cluster failed; starting it anew");
     });
-    const running = worker.run();
     const reconciler = startReconciler({
       cluster: cluster.cluster,
       signal: end.signal,
       name: `reconciler@${hostname()}/${process.pid}`,
       namespaces: () => readNamespaces(database.db, name),
     });
-    running.catch((error: unknown) => {
-      log.error({ err: error, cluster: name }, "the worker of a cluster failed; starting it anew");
-      served.delete(name);
-      end.abort();
-      cluster.close();
-    });
     log.info({ cluster: name, server: registration.server }, "serving");
     return {
-      registration,
+      ended,
       async stop() {
         end.abort();
         if (worker.getState() === "RUNNING") worker.shutdown();
-        await running.catch(() => undefined);
-        await reconciler;
-        cluster.close();
+        try {
+          await ended;
+          await reconciler;
+        } finally {
+          cluster.close();
+        }
       },
     };
   };
 
+  const servings = createServings({ serve, log });
   let ready = false;
   while (!signal.aborted) {
     try {
       const registered = await readRegistrations(database.db);
-      const wanted = registered.filter((one) => config.only?.includes(one.name) ?? true);
-      for (const [name, one] of served) {
-        const now = wanted.find((registration) => registration.name === name);
-        if (now && now.fingerprint === one.registration.fingerprint) continue;
-        // Unregistered, or registered anew with another kubeconfig.
-        served.delete(name);
-        log.info({ cluster: name }, "no longer serving this registration");
-        await one.stop();
-      }
-      for (const registration of wanted) {
-        if (served.has(registration.name)) continue;
-        try {
-          served.set(registration.name, await serve(registration));
-        } catch (error) {
-          log.error({ err: error, cluster: registration.name }, "a cluster cannot be served; trying again");
-        }
-      }
+      await servings.adjust(registered.filter((one) => config.only?.includes(one.name) ?? true));
       if (!ready) tellReady(config.readyFile, log);
       ready = true;
     } catch (error) {
@@ -100,7 +89,7 @@ runProcess(log, async (signal) => {
     }
     await pause(LOOK_INTERVAL, signal);
   }
-  await Promise.all([...served.values()].map((one) => one.stop()));
+  await servings.end();
   await connection.close();
   await database.close();
 });
