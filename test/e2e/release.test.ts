@@ -159,7 +159,7 @@ describe.concurrent("a release", { timeout: 300_000 }, () => {
     // The workflows have come to their ends too, and hold nothing.
     for (const id of [order.workflowId, `${order.workflowId}/cart`]) {
       // The record of an end comes before the end itself, which is waited for here.
-      expect(await product.temporal.workflow.getHandle(id).result()).toEqual({ state: "SUCCEEDED" });
+      expect(await product.temporal.workflow.getHandle(id).result()).toMatchObject({ state: "SUCCEEDED" });
     }
     await shop.revision("cart", { tag: "2", release: straight });
     const next = await client.release(shop.body(["cart"]));
