@@ -41,7 +41,8 @@ export type WorkloadObservation = {
 /** Something that a person must mend before an order on these workloads makes sense. */
 export type ObservationFault = { cell?: string; message: string };
 
-export type Observation = { workloads: WorkloadObservation[]; faults: ObservationFault[] };
+/** `workloads` in the order of the placements that were asked for. */
+export type Observation = { workloads: (WorkloadObservation & { service: string })[]; faults: ObservationFault[] };
 
 /**
  * `done`: as wanted. `failed`: a person must decide; `reason` says why, `changed` whether any pod was changed by this
@@ -59,6 +60,13 @@ export type Progress = {
   report: (pods: PodProgress[]) => void;
 };
 
+/**
+ * What a verb that writes templates gets besides. `mayAct` says why the order must not write to the workload, or
+ * undefined if it may: it has not ended and holds the service's lock. Asked before every write, after what the write
+ * replaces has been read, and again before another try.
+ */
+export type Permitted = Progress & { mayAct: () => Promise<string | undefined> };
+
 export type GroupPart = { desired: Desired; pods: string[] };
 
 export interface WorkloadDriver {
@@ -69,15 +77,16 @@ export interface WorkloadDriver {
    * Ensures the headless Service and the workload's template; moves no pod (partition). A missing workload is created
    * with 0 replicas. Refuses (`failed`) a difference that is not image-only, and a workload that is not ours.
    * Remembers what was there before, for `restore`. `holder` ends in `#<attempt>.<try>`; an attempt that a freeze has
-   * overtaken is refused. Waits until the controller has observed the template.
+   * overtaken is refused, and so is a call whose order may not act any more: both throw Superseded. Waits until the
+   * controller has observed the template.
    */
-  apply(desired: Desired, progress: Progress, holder?: string): Promise<Outcome>;
+  apply(desired: Desired, progress: Permitted, holder?: string): Promise<Outcome>;
 
   /**
    * Undo of `apply` while no pod has moved: the template goes back to what was there before, or the workload, if `apply`
-   * created it, goes. `previous` renders the former revision.
+   * created it, goes. `previous` renders the former revision. Throws Superseded when the order may not act any more.
    */
-  restore(desired: Desired, previous: (revision: number) => Promise<Desired>, progress: Progress): Promise<Outcome>;
+  restore(desired: Desired, previous: (revision: number) => Promise<Desired>, progress: Permitted): Promise<Outcome>;
 
   /**
    * Moves the pods of one group (one part per cell) to the target and watches until each has been *updated* (design §3)

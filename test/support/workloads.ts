@@ -5,7 +5,7 @@ import { inject } from "vitest";
 import { connectCluster, type ConnectedCluster } from "../../activities/kubernetes/connect.ts";
 import { createClusterClient, paths, type ClusterClient } from "../../activities/kubernetes/client.ts";
 import type { List, PodObject, SetObject } from "../../activities/kubernetes/objects.ts";
-import type { Desired, PodProgress, Progress } from "../../activities/kubernetes/port.ts";
+import type { Desired, Permitted, PodProgress } from "../../activities/kubernetes/port.ts";
 import type { Bounds } from "../../activities/kubernetes/statefulset/cluster.ts";
 import { fillDefaults, type RevisionBody } from "../../domain/catalogue/revision.ts";
 
@@ -99,10 +99,10 @@ export async function openBench(kubernetes = inject("stack").kubernetes): Promis
   return bench;
 }
 
-/** A `Progress` that keeps what was reported. */
-export function watchProgress(signal = new AbortController().signal): Progress & { reports: PodProgress[][] } {
+/** Keeps what was reported; its order may act. */
+export function watchProgress(signal = new AbortController().signal): Permitted & { reports: PodProgress[][] } {
   const reports: PodProgress[][] = [];
-  return { signal, report: (pods) => reports.push(pods), reports };
+  return { signal, report: (pods) => reports.push(pods), mayAct: async () => undefined, reports };
 }
 
 /** Names of a service's pods. */

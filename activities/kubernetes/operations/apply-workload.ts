@@ -1,5 +1,5 @@
 import type { Operation } from "../../operation.ts";
-import { desiredWorkloads, together, WorkloadParams } from "./common.ts";
+import { desiredWorkloads, rightToAct, together, WorkloadParams } from "./common.ts";
 import type { ClusterDeps } from "./common.ts";
 
 export const applyWorkload: Operation<ClusterDeps, WorkloadParams> = {
@@ -11,8 +11,9 @@ export const applyWorkload: Operation<ClusterDeps, WorkloadParams> = {
   undo: "restoreWorkload",
   async run(deps, params, { signal, holder }) {
     const outcomes = [];
+    const progress = { signal, report: () => undefined, mayAct: rightToAct(deps, params) };
     for (const desired of await desiredWorkloads(deps, params)) {
-      outcomes.push(await deps.driver.apply(desired, { signal, report: () => undefined }, `${params.order}/${holder}`));
+      outcomes.push(await deps.driver.apply(desired, progress, `${params.order}/${holder}`));
       if (signal.aborted) break;
     }
     return together(outcomes);

@@ -1,6 +1,7 @@
 /** What the release operations share: their parameters, and how these become what the driver works with. */
 import Type, { type Static } from "typebox";
 import type { Database } from "../../../db/client.ts";
+import { mayChange } from "../../../db/repositories/locks.ts";
 import { findOrder } from "../../../db/repositories/orders.ts";
 import { readPlacedRevision } from "../../../db/repositories/placements.ts";
 import { CellwrightFailure } from "../../../domain/failures.ts";
@@ -39,6 +40,14 @@ export async function desiredWorkloads(
   return placed.placements
     .filter((one) => one.cluster === deps.cluster)
     .map(({ placement }) => ({ placement, revision: params.revision, spec: placed.revision, order: params.order }));
+}
+
+/** Asks the records, each time that it is called, why the order must not write to the service's workloads (any more). */
+export function rightToAct(
+  { db }: Pick<ClusterDeps, "db">,
+  { order, service }: Pick<WorkloadParams, "order" | "service">,
+): () => Promise<string | undefined> {
+  return () => mayChange(db, order, service);
 }
 
 /** One outcome of several: the failures, or everything that was done. */

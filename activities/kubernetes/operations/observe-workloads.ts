@@ -41,13 +41,10 @@ export const observeWorkloads: Operation<ClusterDeps, Static<typeof Params>> = {
     const snapshot: ReleaseSnapshot = {};
     const faults: ObservationFault[] = [];
     for (const [namespace, placements] of byNamespace) {
-      // One service after the other: an observation does not name the service that it is of.
-      const services = Map.groupBy(placements, (placement) => placement.service);
-      for (const [service, own] of services) {
-        const seen = await deps.driver.observe({ namespace, placements: own });
-        snapshot[service] = seen.workloads;
-        faults.push(...seen.faults);
-      }
+      const seen = await deps.driver.observe({ namespace, placements });
+      for (const { service } of placements) snapshot[service] ??= [];
+      for (const { service, ...workload } of seen.workloads) snapshot[service]?.push(workload);
+      faults.push(...seen.faults);
     }
     if (faults.length > 0) {
       const reasons = [...new Set(faults.map((fault) => fault.message))];

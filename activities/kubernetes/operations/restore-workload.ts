@@ -1,7 +1,7 @@
 import { readPlacedRevision } from "../../../db/repositories/placements.ts";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import type { Operation } from "../../operation.ts";
-import { desiredWorkloads, together, WorkloadParams } from "./common.ts";
+import { desiredWorkloads, rightToAct, together, WorkloadParams } from "./common.ts";
 import type { ClusterDeps } from "./common.ts";
 
 export const restoreWorkload: Operation<ClusterDeps, WorkloadParams> = {
@@ -12,6 +12,7 @@ export const restoreWorkload: Operation<ClusterDeps, WorkloadParams> = {
   idempotency: "A workload that no longer carries the template of this order is left alone.",
   async run(deps, params, { signal }) {
     const outcomes = [];
+    const progress = { signal, report: () => undefined, mayAct: rightToAct(deps, params) };
     for (const desired of await desiredWorkloads(deps, params)) {
       const { placement } = desired;
       const previous = async (number: number) => {
@@ -31,7 +32,7 @@ export const restoreWorkload: Operation<ClusterDeps, WorkloadParams> = {
         }
         return { placement: former.placement, revision: number, spec: placed.revision, order: params.order };
       };
-      outcomes.push(await deps.driver.restore(desired, previous, { signal, report: () => undefined }));
+      outcomes.push(await deps.driver.restore(desired, previous, progress));
       if (signal.aborted) break;
     }
     return together(outcomes);

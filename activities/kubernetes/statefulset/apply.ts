@@ -1,4 +1,17 @@
-/** Puts a revision's template in place. Moves no pod: the partition is above every ordinal. */
+/**
+ * Puts a revision's template in place. Moves no pod: the partition is above every ordinal.
+ *
+ * A call may come late: its worker or its connection can stand still for any time, while its order ends and another one
+ * begins. No clock decides who is late. Every write to a workload or its Service is a compare-and-swap (its resource
+ * version), and between reading what it replaces and sending it, `mayAct` has seen, in Postgres, the order running and
+ * holding the service's lock. A newer order writes only after it has taken that lock, so after ours was released, so
+ * after our check, so after our read. Then either our write comes first, and the newer order's swap conflicts and starts
+ * over from it; or the newer order's comes first, has changed the resource version, and ours conflicts. A conflict is
+ * followed by another read and another check, which refuses. Each order writes the Service once even if nothing differs
+ * (its digest names the order), so that this holds for the Service's removal too. A workload or Service that is missing
+ * has no version: a late creation conflicts with what exists, and else makes a workload without pods, which the next
+ * order replaces.
+ */
 import { createHash } from "node:crypto";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { formatOrdinals } from "../../../domain/workload/ordinals.ts";
@@ -14,7 +27,7 @@ import {
 import { paths } from "../client.ts";
 import { hasStatus } from "../errors.ts";
 import type { ServiceObject, SetObject } from "../objects.ts";
-import type { Desired, Outcome, Placement, Progress } from "../port.ts";
+import type { Desired, Outcome, Permitted, Placement, Progress } from "../port.ts";
 import {
   applyObject,
   CREATE_ONLY,
@@ -29,13 +42,13 @@ import {
 import { attemptOf, fenced, formatTaker, parseTaker, takeEpoch } from "./epoch.ts";
 import { isFrozenFor, isOurs, readNotes, targetHash, writeNotes, type Notes } from "./metadata.ts";
 
-/** Annotation of the Service: digest of its rendering. */
+/** Annotation of the Service: digest of its rendering, and of the order that wrote it last. */
 const SERVICE_DIGEST = "cellwright.io/rendering";
 
 export async function applyDesired(
   cluster: Cluster,
   desired: Desired,
-  progress: Progress,
+  progress: Permitted,
   holder: string,
 ): Promise<Outcome> {
   const key = keyOf(desired.placement);
@@ -55,13 +68,13 @@ async function applyOnce(
   key: WorkloadKey,
   desired: Desired,
   call: Call,
-  progress: Progress,
+  progress: Permitted,
 ): Promise<Outcome> {
   const where = `${key.namespace}/${key.name}`;
   const found = await findSet(cluster, key);
   const refusal = found === undefined ? undefined : await refusalOf(cluster, found, desired);
   if (refusal !== undefined) return { outcome: "failed", reason: refusal, changed: false };
-  const foreign = await ensureService(cluster, desired);
+  const foreign = await ensureService(cluster, desired, progress);
   if (foreign !== undefined) return { outcome: "failed", reason: foreign, changed: false };
 
   const shape = digest(shapeOf(desired));
@@ -77,6 +90,7 @@ async function applyOnce(
       previous: null,
       frozenUpTo: 0,
     };
+    await insistOnRight(key, desired.order, progress);
     await applyTemplate(cluster, desired, notes, 0, CREATE_ONLY);
     return {
       outcome: "done",
@@ -117,13 +131,14 @@ async function applyOnce(
     },
     frozenUpTo: 0,
   };
+  await insistOnRight(key, desired.order, progress);
   await applyTemplate(cluster, desired, next, set.spec.replicas ?? 1, set.metadata.resourceVersion);
   return { outcome: "done", summary: `${where} has the template of revision ${desired.revision}`, changed: false };
 }
 
 /**
- * Between the tries of one call, somebody else has put another template here or taken ours back: this call comes late.
- * (The first try of a call that is late as a whole is stopped by the order's lock.)
+ * Between the tries of one call, somebody else has put another template here or taken ours back: this call comes late,
+ * also within its own order. (Against other orders, see above.)
  */
 function refuseIfOvertaken(key: WorkloadKey, notes: Notes, call: Call): void {
   call.firstEpoch ??= notes.epoch;
@@ -132,20 +147,31 @@ function refuseIfOvertaken(key: WorkloadKey, notes: Notes, call: Call): void {
   if (last.role !== "move" && last.role !== "reconcile") throw fenced(key, notes);
 }
 
+/** Throws Superseded when the order may not write any more. To be called between the read and the swap of it. */
+export async function insistOnRight(key: WorkloadKey, order: string, { mayAct }: Permitted): Promise<void> {
+  const refusal = await mayAct();
+  if (refusal !== undefined)
+    throw new CellwrightFailure(
+      "Superseded",
+      `${key.namespace}/${key.name} is left alone by order ${order}: ${refusal}`,
+    );
+}
+
 /** Takes the epoch of a workload that somebody left open, so that nothing of it can arrive under the new template. */
 async function fence(
   cluster: Cluster,
   key: WorkloadKey,
   desired: Desired,
   call: Call,
-  progress: Progress,
+  progress: Permitted,
 ): Promise<{ set: SetObject; notes: Notes }> {
   return takeEpoch(cluster, {
     key,
     taker: { role: "apply", who: call.who, startedAt: Date.now() },
-    check: (set) => {
+    async check(set) {
       if (!isOurs(set, desired.placement))
         throw new CellwrightFailure("Conflict", `${key.namespace}/${key.name} changed hands`);
+      await insistOnRight(key, desired.order, progress);
     },
     onStamped: () => undefined,
     signal: progress.signal,
@@ -190,10 +216,10 @@ async function refusalOf(cluster: Cluster, set: SetObject, desired: Desired): Pr
 }
 
 /** Creates or corrects the headless Service. Returns why it cannot. */
-async function ensureService(cluster: Cluster, desired: Desired): Promise<string | undefined> {
+async function ensureService(cluster: Cluster, desired: Desired, progress: Permitted): Promise<string | undefined> {
   const { placement } = desired;
   const manifest = renderService(desired);
-  const wanted = digest(stableJson(manifest));
+  const wanted = digest(`${desired.order}\n${stableJson(manifest)}`);
   const path = paths.service(placement.namespace, placement.service);
   const found = await findService(cluster, placement);
   const labels = found?.metadata.labels ?? {};
@@ -203,6 +229,7 @@ async function ensureService(cluster: Cluster, desired: Desired): Promise<string
     return `Service ${placement.namespace}/${placement.service} exists and is not Cellwright's. Rename it or the app service.`;
   }
   if (found?.metadata.annotations?.[SERVICE_DIGEST] === wanted) return undefined;
+  await insistOnRight(keyOf(placement), desired.order, progress);
   await applyObject(cluster, path, MANAGER.template, {
     ...manifest,
     metadata: {

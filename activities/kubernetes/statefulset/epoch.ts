@@ -63,8 +63,11 @@ export type Held = {
 export type TakeInput = {
   key: WorkloadKey;
   taker: Taker;
-  /** Throws when the workload as it is must not be taken by this verb. Called with every state that is read. */
-  check: (set: SetObject, notes: Notes) => void;
+  /**
+   * Throws when the workload as it is must not be taken by this verb. Called with every state that is read, before the
+   * swap that replaces exactly that state.
+   */
+  check: (set: SetObject, notes: Notes) => void | Promise<void>;
   /** What to enrol in the same write, if no earlier holder has to be fenced first. */
   enrol?: Iterable<number>;
   /** Uids of all pods that were seen before this call. */
@@ -89,7 +92,7 @@ export async function takeEpoch(cluster: Cluster, input: TakeInput): Promise<Hel
       const vetted = new Set(input.seen);
       // A swap of ours that seemed lost has arrived.
       if (notes.holder === holder) return { key, epoch: notes.epoch, holder, set, notes, vetted };
-      input.check(set, notes);
+      await input.check(set, notes);
       refuseIfNewer(key, notes, first, taker);
       first ??= notes;
       if (input.signal?.aborted === true) throw stopped(key);

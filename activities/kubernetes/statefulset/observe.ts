@@ -4,7 +4,7 @@ import { LABELS, workloadName } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
 import type { List, NodeObject, PodObject } from "../objects.ts";
 import type { Observation, ObservationFault, Placement, WorkloadObservation } from "../port.ts";
-import { findSet, insist, listPods, type Cluster } from "./cluster.ts";
+import { eachAtOnce, findSet, insist, listPods, type Cluster } from "./cluster.ts";
 import { podFacts } from "./facts.ts";
 import { isOurs, readNotes, targetHash } from "./metadata.ts";
 
@@ -20,18 +20,35 @@ const RIGHTS = [
   { verb: "list", group: "", resource: "events" },
 ];
 
+/** Workloads looked at at once. */
+const LOOKS = 8;
+
+type Look = { workload?: WorkloadObservation; faults: ObservationFault[] };
+
 export async function observeWorkloads(
   cluster: Cluster,
   { namespace, placements }: { namespace: string; placements: Placement[] },
 ): Promise<Observation> {
   const { unreachableMs, lookMs } = cluster.bounds;
   const impatient = { ...cluster, bounds: { ...cluster.bounds, unreachableMs: Math.min(unreachableMs, lookMs) } };
-  return insist(impatient, async () => {
-    const faults = [...(await namespaceFaults(cluster, namespace)), ...(await missingRights(cluster, namespace))];
-    if (faults.length > 0) return { workloads: [], faults };
-    const found = await Promise.all(placements.map((placement) => observeOne(cluster, placement)));
-    return { workloads: found.flatMap((one) => one.workload ?? []), faults: found.flatMap((one) => one.faults) };
+  // Another try looks only at what has not been seen yet.
+  let general: ObservationFault[] | undefined;
+  const looks = new Map<Placement, Look>();
+  await insist(impatient, async () => {
+    general ??= [...(await namespaceFaults(cluster, namespace)), ...(await missingRights(cluster, namespace))];
+    if (general.length > 0) return;
+    const left = placements.filter((placement) => !looks.has(placement));
+    await eachAtOnce(left, LOOKS, async (placement) => {
+      looks.set(placement, await observeOne(cluster, placement));
+    });
   });
+  const observation: Observation = { workloads: [], faults: [...(general ?? [])] };
+  for (const placement of placements) {
+    const { workload, faults = [] } = looks.get(placement) ?? {};
+    if (workload !== undefined) observation.workloads.push({ service: placement.service, ...workload });
+    observation.faults.push(...faults);
+  }
+  return observation;
 }
 
 async function namespaceFaults({ client }: Cluster, namespace: string): Promise<ObservationFault[]> {
@@ -75,10 +92,7 @@ async function missingRights({ client }: Cluster, namespace: string): Promise<Ob
   ];
 }
 
-async function observeOne(
-  cluster: Cluster,
-  placement: Placement,
-): Promise<{ workload?: WorkloadObservation; faults: ObservationFault[] }> {
+async function observeOne(cluster: Cluster, placement: Placement): Promise<Look> {
   const { cell, namespace, service } = placement;
   const key = { namespace, name: workloadName(service, cell) };
   const [nodes, set] = await Promise.all([countNodes(cluster, placement), findSet(cluster, key)]);

@@ -1,4 +1,4 @@
-/** Undo of `apply` while no pod has moved, and the freezing of what has. */
+/** Undo of `apply` while no pod has moved, and the freezing of what has. Why a late undo is harmless: see `apply.ts`. */
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { lastAttemptOfRun } from "../../../domain/pipeline/attempts.ts";
 import { parseOrdinals } from "../../../domain/workload/ordinals.ts";
@@ -6,8 +6,8 @@ import { LABELS, ordinalOf, shapeOf } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
 import { hasStatus } from "../errors.ts";
 import type { List, SetObject } from "../objects.ts";
-import type { Desired, Outcome, Placement, Progress } from "../port.ts";
-import { applyTemplate, digest, findService, keyOf, untilObserved } from "./apply.ts";
+import type { Desired, Outcome, Permitted, Placement } from "../port.ts";
+import { applyTemplate, digest, findService, insistOnRight, keyOf, untilObserved } from "./apply.ts";
 import { findSet, insist, listPods, type Cluster } from "./cluster.ts";
 import { attemptOf, formatTaker, swapHeld, takeEpoch } from "./epoch.ts";
 import { isOurs, readNotes, targetHash, type Notes } from "./metadata.ts";
@@ -16,7 +16,7 @@ export async function restoreWorkload(
   cluster: Cluster,
   desired: Desired,
   previous: (revision: number) => Promise<Desired>,
-  progress: Progress,
+  progress: Permitted,
 ): Promise<Outcome> {
   const outcome = await insist(cluster, () => restoreOnce(cluster, desired, previous, progress), progress.signal);
   if (outcome.outcome === "done") await untilObserved(cluster, keyOf(desired.placement), progress);
@@ -27,7 +27,7 @@ async function restoreOnce(
   cluster: Cluster,
   desired: Desired,
   previous: (revision: number) => Promise<Desired>,
-  progress: Progress,
+  progress: Permitted,
 ): Promise<Outcome> {
   const key = keyOf(desired.placement);
   const where = `${key.namespace}/${key.name}`;
@@ -36,7 +36,7 @@ async function restoreOnce(
 
   let set = await findSet(cluster, key);
   if (set === undefined) {
-    await removeServiceIfUnused(cluster, desired.placement);
+    await removeServiceIfUnused(cluster, desired, progress);
     return done(`${where} does not exist`);
   }
   let notes = readNotes(set);
@@ -44,10 +44,11 @@ async function restoreOnce(
     return done(`${where} does not have the template of this order's revision ${desired.revision}`);
   }
   if (notes.holder !== "") {
-    const check = (now: SetObject) => {
+    const check = async (now: SetObject) => {
       const { order, revision } = readNotes(now);
       if (order !== desired.order || revision !== desired.revision)
         throw new CellwrightFailure("Conflict", `${where} changed hands`);
+      await insistOnRight(key, desired.order, progress);
     };
     const taker = { role: "restore", who: desired.order, startedAt: Date.now() } as const;
     ({ set, notes } = await takeEpoch(cluster, {
@@ -65,8 +66,9 @@ async function restoreOnce(
   if (before === null) {
     if ((set.spec.replicas ?? 1) > 0 || (await listPods(cluster, set)).length > 0)
       return failed(`${where} has pods; it is not removed`);
+    await insistOnRight(key, desired.order, progress);
     await deleteExactly(cluster, paths.set(key.namespace, key.name), set);
-    await removeServiceIfUnused(cluster, desired.placement);
+    await removeServiceIfUnused(cluster, desired, progress);
     return done(`${where} was removed; it had been created for revision ${desired.revision}`);
   }
   const former = await previous(before.revision);
@@ -82,6 +84,7 @@ async function restoreOnce(
     previous: undefined,
     frozenUpTo: 0,
   };
+  await insistOnRight(key, desired.order, progress);
   await applyTemplate(cluster, former, next, set.spec.replicas ?? 1, set.metadata.resourceVersion);
   return done(`${where} has the template of revision ${before.revision} again`);
 }
@@ -107,7 +110,8 @@ async function deleteExactly(
 }
 
 /** The Service serves all cells of the app service: it goes with the last of them. */
-async function removeServiceIfUnused(cluster: Cluster, placement: Placement): Promise<void> {
+async function removeServiceIfUnused(cluster: Cluster, desired: Desired, progress: Permitted): Promise<void> {
+  const { placement } = desired;
   const service = await findService(cluster, placement);
   if (service?.metadata.labels?.[LABELS.workspaceGroup] !== placement.workspaceGroup) return;
   const sets = await cluster.client.request<List<SetObject>>({
@@ -116,6 +120,7 @@ async function removeServiceIfUnused(cluster: Cluster, placement: Placement): Pr
     query: { labelSelector: `${LABELS.service}=${placement.service}` },
   });
   if (sets.items.some((set) => set.metadata.deletionTimestamp === undefined)) return;
+  await insistOnRight(keyOf(placement), desired.order, progress);
   await deleteExactly(cluster, paths.service(placement.namespace, placement.service), service);
 }
 

@@ -47,7 +47,9 @@ describe("trouble with a group", () => {
       moved: 1,
       total: 4,
     });
-    await expect(local.driver.move(group(bad, [0], "o2/t3#1.1"), progress)).rejects.toMatchObject({ type: "Superseded" });
+    await expect(local.driver.move(group(bad, [0], "o2/t3#1.1"), progress)).rejects.toMatchObject({
+      type: "Superseded",
+    });
 
     const good = bench.desired({ order: "o3", revision: 3, tag: "3" });
     await deploy(local, good);
