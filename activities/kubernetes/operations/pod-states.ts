@@ -8,6 +8,8 @@ import type { WorkloadParams } from "./common.ts";
 
 /** Changes within this time are written together. Milliseconds. */
 const WRITE_INTERVAL = 250;
+/** Between two tries while the database does not answer. Milliseconds. */
+const RETRY_INTERVAL = 1_000;
 /** How long the end of a move waits for the database, before another try starts from what it observes. Milliseconds. */
 const LAST_WAIT = 120_000;
 
@@ -17,6 +19,7 @@ export function keepPodStates(db: Database, at: Pick<WorkloadParams, "order" | "
   let writing: Promise<boolean> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let broken: unknown;
+  let finishing = false;
 
   const write = async (): Promise<boolean> => {
     const batch = pending;
@@ -34,11 +37,14 @@ export function keepPodStates(db: Database, at: Pick<WorkloadParams, "order" | "
         })),
       );
       for (const [name, pod] of batch) written.set(name, JSON.stringify(pod));
+      broken = undefined;
       return true;
     } catch (error) {
       if (!isDatabaseUnavailable(error)) broken = error;
       // What has changed in the meantime is newer than what could not be written.
       pending = new Map([...batch, ...pending]);
+      // Nothing more may change for long, and people look at what is stored.
+      writeAfter(RETRY_INTERVAL);
       return false;
     }
   };
@@ -47,20 +53,25 @@ export function keepPodStates(db: Database, at: Pick<WorkloadParams, "order" | "
     return writing;
   };
 
+  function writeAfter(ms: number): void {
+    if (finishing) return;
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      void writeInTurn();
+    }, ms);
+  }
+
   return {
     report(pods: PodProgress[]): void {
       for (const pod of pods) {
         if (written.get(pod.name) === JSON.stringify(pod) && !pending.has(pod.name)) continue;
         pending.set(pod.name, pod);
       }
-      if (pending.size > 0)
-        timer ??= setTimeout(() => {
-          timer = undefined;
-          void writeInTurn();
-        }, WRITE_INTERVAL);
+      if (pending.size > 0) writeAfter(WRITE_INTERVAL);
     },
     /** Writes what is left. @throws CellwrightFailure RecordsUnavailable, or what else the database failed with */
     async finish(signal: AbortSignal): Promise<void> {
+      finishing = true;
       clearTimeout(timer);
       const until = Date.now() + LAST_WAIT;
       await writing;
