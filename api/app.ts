@@ -1,10 +1,7 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from "fastify";
-import type { DatabaseHandle } from "../db/client.ts";
-import type { EncryptionKey } from "../db/encryption.ts";
+import fastify from "fastify";
 import { loggableError } from "../db/errors.ts";
-import type { VerifyToken } from "./identity.ts";
+import type { App, AppDependencies } from "./dependencies.ts";
 import { audit } from "./plugins/audit.ts";
 import { auth } from "./plugins/auth.ts";
 import { metrics } from "./plugins/metrics.ts";
@@ -16,36 +13,10 @@ import { appServiceRoutes } from "./routes/app-services.ts";
 import { auditRecordRoutes } from "./routes/audit-records.ts";
 import { cellRoutes } from "./routes/cells.ts";
 import { clusterRoutes } from "./routes/clusters.ts";
-import { healthRoutes, type ReadinessCheck } from "./routes/health.ts";
+import { healthRoutes } from "./routes/health.ts";
 import { revisionRoutes } from "./routes/revisions.ts";
 import { workspaceGroupRoutes } from "./routes/workspace-groups.ts";
 import { workspaceRoutes } from "./routes/workspaces.ts";
-
-export type App = FastifyInstance<
-  RawServerDefault,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  TypeBoxTypeProvider
->;
-
-/** Declares some routes below `/api/v1`. */
-type Routes = (app: App, deps: AppDependencies) => void;
-
-/** Everything the API works with; made and closed by whoever builds it. */
-export interface AppDependencies {
-  readonly database: DatabaseHandle;
-  /** Seals kubeconfigs. */
-  readonly encryptionKey: EncryptionKey;
-  readonly verifyToken: VerifyToken;
-  readonly logger: FastifyBaseLogger;
-  /** What has to answer, besides the database, before the API calls itself ready. */
-  readonly readiness?: readonly ReadinessCheck[];
-  /** Routes besides those of the catalogue. */
-  readonly routes?: readonly Routes[];
-  /** Addresses of proxies whose `X-Forwarded-For` is believed; none unless told. */
-  readonly trustProxy?: readonly string[];
-}
 
 /** Builds the API. It listens nowhere yet: call `listen`, or `inject` in tests. */
 export function buildApp(deps: AppDependencies): App {

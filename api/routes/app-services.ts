@@ -1,7 +1,7 @@
 import { deleteAppService, getAppService, listAppServices, putAppService } from "../../db/repositories/app-services.ts";
 import { AppServiceName } from "../../domain/catalogue/names.ts";
 import { AppService, AppServiceBody } from "../../domain/catalogue/types.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { declareNamed } from "./named.ts";
 
 export function appServiceRoutes(app: App, { database }: AppDependencies): void {

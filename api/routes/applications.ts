@@ -6,7 +6,7 @@ import {
 } from "../../db/repositories/applications.ts";
 import { ApplicationName } from "../../domain/catalogue/names.ts";
 import { Application, ApplicationBody } from "../../domain/catalogue/types.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { declareNamed } from "./named.ts";
 
 export function applicationRoutes(app: App, { database }: AppDependencies): void {

@@ -1,6 +1,6 @@
 import Type from "typebox";
 import { listAuditRecords } from "../../db/repositories/audit.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
 import { responses } from "../plugins/openapi.ts";
 import { pathOf } from "../request.ts";

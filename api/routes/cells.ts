@@ -2,7 +2,7 @@ import { deleteCell, getCell, listCells, putCell } from "../../db/repositories/c
 import { CellName } from "../../domain/catalogue/names.ts";
 import { Cell, CellBody } from "../../domain/catalogue/types.ts";
 import { labelSyntaxFaults } from "../../domain/catalogue/validate.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { declareNamed } from "./named.ts";
 
 export function cellRoutes(app: App, { database }: AppDependencies): void {

@@ -10,7 +10,7 @@ import {
 import { checkKubeconfig } from "../../domain/catalogue/kubeconfig.ts";
 import { ClusterName } from "../../domain/catalogue/names.ts";
 import { Cluster, ClusterBody } from "../../domain/catalogue/types.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
 import { answerDelete, answerPut, mutate, send } from "../mutation.ts";
 import { responses, type Tag } from "../plugins/openapi.ts";

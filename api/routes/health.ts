@@ -1,13 +1,6 @@
 import Type from "typebox";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies, ReadinessCheck } from "../dependencies.ts";
 import { Problem } from "../problem.ts";
-
-/** Something that the API needs. */
-export interface ReadinessCheck {
-  readonly name: string;
-  /** Fails while the thing does not answer. */
-  readonly check: () => Promise<unknown>;
-}
 
 /** Longest time, in milliseconds, that a readiness check may take. */
 const BOUND = 3_000;

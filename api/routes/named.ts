@@ -5,7 +5,7 @@ import type { Page, PageRequest } from "../../db/repositories/rows.ts";
 import type { Fault } from "../../domain/catalogue/faults.ts";
 import { WorkspaceGroupName } from "../../domain/catalogue/names.ts";
 import type { DeleteOutcome, ExpectedVersion, PutOutcome } from "../../domain/catalogue/refusal.ts";
-import type { App } from "../app.ts";
+import type { App } from "../dependencies.ts";
 import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
 import { answerDelete, answerPut, mutate, send } from "../mutation.ts";
 import { responses, type Tag } from "../plugins/openapi.ts";

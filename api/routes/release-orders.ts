@@ -14,7 +14,7 @@ import { ORDER_VERBS, TASK_VERBS } from "../../domain/pipeline/model.ts";
 import { PIPELINE_STATES } from "../../domain/pipeline/states.ts";
 import { needsOf, ReleaseOrderBody, validateReleaseOrder } from "../../domain/release/order.ts";
 import type { ReleaseRequest } from "../../domain/release/order.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { listOf, ListQuery, orderPage } from "../lists.ts";
 import { caller, mutate, send } from "../mutation.ts";
 import { actOnApp, actOnOrder, actOnTask, ActionAnswer, ActionBody } from "../order-actions.ts";

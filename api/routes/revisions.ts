@@ -4,7 +4,7 @@ import { createRevision, deleteRevision, getRevision, listRevisions } from "../.
 import { AppServiceName, WorkspaceGroupName } from "../../domain/catalogue/names.ts";
 import { fillDefaults, Revision, RevisionBody } from "../../domain/catalogue/revision.ts";
 import { revisionFaults } from "../../domain/catalogue/validate.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
 import { answerDelete, caller, mutate, send } from "../mutation.ts";
 import { responses, type Tag } from "../plugins/openapi.ts";

@@ -2,7 +2,7 @@ import Type from "typebox";
 import { deleteGroup, getGroup, listGroups, putGroup } from "../../db/repositories/groups.ts";
 import { WorkspaceGroupName } from "../../domain/catalogue/names.ts";
 import { WorkspaceGroup, WorkspaceGroupBody } from "../../domain/catalogue/types.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
 import { answerDelete, answerPut, mutate, send } from "../mutation.ts";
 import { responses, type Tag } from "../plugins/openapi.ts";

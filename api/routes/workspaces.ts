@@ -1,7 +1,7 @@
 import { deleteWorkspace, getWorkspace, listWorkspaces, putWorkspace } from "../../db/repositories/workspaces.ts";
 import { WorkspaceName } from "../../domain/catalogue/names.ts";
 import { Workspace, WorkspaceBody } from "../../domain/catalogue/types.ts";
-import type { App, AppDependencies } from "../app.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
 import { declareNamed } from "./named.ts";
 
 export function workspaceRoutes(app: App, { database }: AppDependencies): void {
