@@ -66,26 +66,27 @@ export async function keepUp(deps: UpkeepDeps): Promise<void> {
 }
 
 async function lookAfter(deps: UpkeepDeps, order: Order): Promise<void> {
-  const how = await endOf(deps.client, order.workflowId);
-  if (how === undefined) {
+  const gone = await endOf(deps.client, order.workflowId);
+  if (gone === undefined) {
     // By the plan and not by the records: a child that was ended before its first record has left none.
     for (const task of await readTasks(deps.db, order.id, order.generation)) {
       const child = task.definition.pipeline;
       if (!child || task.attempt === 0 || task.state === "FAILED" || isTaskOver(task.state)) continue;
       const end = await endOf(deps.client, child.workflowId);
-      // A child that is not there yet is being started: that is as durable as the order itself.
-      if (end === undefined || end === NEVER_STARTED) continue;
-      await abandon(deps, order, child.workflowId, `The workflow of ${child.subject} ${end}`);
+      // A child that is not there yet, or only as a former run, is being started: that is as durable as the order itself.
+      if (end === undefined || end.how === NEVER_STARTED || (end.attempt ?? task.attempt) !== task.attempt) continue;
+      const how = `The workflow of ${child.subject} ${end.how}`;
+      await abandon(deps, order, { workflowId: child.workflowId, attempt: task.attempt, how });
     }
     return;
   }
-  if (how === NEVER_STARTED && order.position === 0) {
+  if (gone.how === NEVER_STARTED && order.position === 0) {
     if (Date.now() - order.createdAt.getTime() < START_GRACE) return;
     deps.log.info({ order: order.id }, "starting the workflow of an order that has none");
     await deps.engine.start({ ...order, subjects: deps.subjectsOf(order.kind, order.request) });
     return;
   }
-  await abandon(deps, order, order.workflowId, `The order's workflow ${how}`);
+  await abandon(deps, order, { workflowId: order.workflowId, how: `The order's workflow ${gone.how}` });
 }
 
 function isQuiet(order: Order): boolean {
@@ -95,47 +96,58 @@ function isQuiet(order: Order): boolean {
 
 const NEVER_STARTED = "does not exist";
 
-/** How a workflow came to its end, in words; undefined while it runs. */
-async function endOf(client: Client, workflowId: string): Promise<string | undefined> {
+type End = {
+  /** In words. */
+  how: string;
+  /** Of a child: which of its runs it was. */
+  attempt?: number;
+};
+
+/** How a workflow came to its end; undefined while it runs. */
+async function endOf(client: Client, workflowId: string): Promise<End | undefined> {
   try {
-    const { status } = await client.workflow.getHandle(workflowId).describe();
+    const { status, memo } = await client.workflow.getHandle(workflowId).describe();
+    const attempt = memo?.["attempt"];
+    const end = (how: string): End => ({ how, ...(typeof attempt === "number" && { attempt }) });
     switch (status.name) {
       case "RUNNING":
       case "CONTINUED_AS_NEW":
         return undefined;
       case "TERMINATED":
-        return "was terminated from outside";
+        return end("was terminated from outside");
       case "COMPLETED":
-        return "ended without a record of it";
+        return end("ended without a record of it");
       default:
-        return `ended as ${status.name}`;
+        return end(`ended as ${status.name}`);
     }
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return NEVER_STARTED;
+    if (error instanceof WorkflowNotFoundError) return { how: NEVER_STARTED };
     throw error;
   }
 }
 
-async function abandon(deps: UpkeepDeps, order: Order, workflowId: string, how: string): Promise<void> {
+async function abandon(deps: UpkeepDeps, order: Order, lost: End & { workflowId: string }): Promise<void> {
   const { db, client, log } = deps;
+  const { workflowId, attempt, how } = lost;
   // The last record and the end of a workflow are two steps: what was read before the look may be out of date.
   const now = await findOrder(db, order.id);
   const row = (await readPipelines(db, order.id)).find((one) => one.workflowId === workflowId);
   // An app that is being retried still has the record of its former run's loss.
   if (!now || now.endedAt !== null || (row && isEnded(row.state) && row.state !== "ABANDONED")) return;
-  const input: AbandonInput = { orderId: order.id, workflowId, orderWorkflowId: order.workflowId, how };
+  const input: AbandonInput = { orderId: order.id, orderWorkflowId: order.workflowId, ...lost };
   try {
     await client.workflow.start("abandonPipelines", {
-      workflowId: `abandon/${workflowId}`,
+      workflowId: `abandon/${workflowId}${attempt === undefined ? "" : `/${attempt}`}`,
       taskQueue: ORCHESTRATOR_QUEUE,
       args: [input],
-      workflowIdReusePolicy: "ALLOW_DUPLICATE",
+      // Once for each run that is lost: a second time, it would harm the run that has taken its place.
+      workflowIdReusePolicy: "ALLOW_DUPLICATE_FAILED_ONLY",
       workflowIdConflictPolicy: "FAIL",
       staticSummary: `clean up after ${workflowId}: ${how}`,
     });
     log.warn({ order: order.id, workflowId, how }, "abandoned");
   } catch (error) {
-    // It is being cleaned up after already.
+    // It is being, or has been, cleaned up after already.
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }
 }

@@ -23,6 +23,8 @@ export type AbandonInput = {
   workflowId: string;
   /** The order's workflow; the same as `workflowId` when that is what is gone. */
   orderWorkflowId: string;
+  /** A child's: which of its runs it was. */
+  attempt?: number;
   /** How it ended, in a person's words. */
   how: string;
 };
@@ -52,6 +54,10 @@ export async function abandonPipelines(input: AbandonInput): Promise<void> {
   await quick.recordAbandoned({ orderId: input.orderId, workflowId: input.workflowId, reason, at: Date.now() });
   if (!whole) {
     const order = getExternalWorkflowHandle(input.orderWorkflowId);
-    await order.signal(childLostSignal, { workflowId: input.workflowId, reason });
+    await order.signal(childLostSignal, {
+      workflowId: input.workflowId,
+      ...(input.attempt !== undefined && { attempt: input.attempt }),
+      reason,
+    });
   }
 }

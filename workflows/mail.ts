@@ -62,6 +62,8 @@ export function createMail(input: PipelineInput, emit: Emit) {
               workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
               staticSummary: `${nested.subject}: ${input.title}`,
               typedSearchAttributes: searchAttributes(child, "RUNNING"),
+              // Runs have one workflow id: who finds one that has ended must know which it was.
+              memo: { attempt },
             });
             return;
           } catch (error) {
@@ -76,6 +78,7 @@ export function createMail(input: PipelineInput, emit: Emit) {
             emit({
               type: "childLost",
               task,
+              attempt,
               reason: `its workflow ${nested.workflowId} could not be started: retry it`,
             });
             log.error("a child could not be started", { workflowId: nested.workflowId, error });

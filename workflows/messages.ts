@@ -9,8 +9,8 @@ export const actUpdate = defineUpdate<Answer, [Verb]>("act");
 export const reportSignal = defineSignal<[Report]>("report");
 /** From a pipeline to its child. */
 export const controlSignal = defineSignal<[Control]>("control");
-/** From the reconciler: a child's workflow is gone. */
-export const childLostSignal = defineSignal<[{ workflowId: string; reason: string }]>("childLost");
+/** From the reconciler: a child's workflow is gone; `attempt` says which of its runs. */
+export const childLostSignal = defineSignal<[{ workflowId: string; attempt?: number; reason: string }]>("childLost");
 
 export const VERB_REFUSED = "VerbRefused";
 

@@ -77,9 +77,16 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
   );
   setHandler(reportSignal, (report) => void facts.push({ type: "reported", at: now(), report }));
   setHandler(controlSignal, (control) => void facts.push({ type: "controlled", at: now(), control }));
-  setHandler(childLostSignal, ({ workflowId: child, reason }) => {
+  setHandler(childLostSignal, ({ workflowId: child, attempt, reason }) => {
     const task = Object.values(state?.tasks ?? {}).find((one) => one.definition.pipeline?.workflowId === child);
-    if (task) facts.push({ type: "childLost", at: now(), task: task.definition.id, reason });
+    if (!task) return;
+    facts.push({
+      type: "childLost",
+      at: now(),
+      task: task.definition.id,
+      ...(attempt !== undefined && { attempt }),
+      reason,
+    });
   });
   outer.cancelRequested.catch(() => {
     const next = input.child ? "" : "; an admin can free its locks (release-locks, with a reason)";

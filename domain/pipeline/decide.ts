@@ -90,7 +90,7 @@ function apply(draft: Draft, event: PipelineEvent): void {
       return;
     case "childLost": {
       const task = state.tasks[event.task];
-      if (!task?.child?.open) return;
+      if (!task?.child?.open || (event.attempt ?? task.attempt) !== task.attempt) return;
       task.child.open = false;
       // It took with it what it had not said yet, and what it could have taken back.
       if (task.child.sequence > 0) task.changed = true;

@@ -143,7 +143,7 @@ export type PipelineEvent = { at: number } & (
   | { type: "reported"; report: Report }
   | { type: "controlled"; control: Control }
   /** A child is gone without having said that it ended (terminated from outside). */
-  | { type: "childLost"; task: string; reason: string }
+  | { type: "childLost"; task: string; attempt?: number; reason: string }
   /** Somebody outside wants this pipeline to end at once, with everything made safe. */
   | { type: "abandoned"; reason: string }
 );

@@ -242,6 +242,7 @@ describe("an order hears of its child", () => {
     order.askTask("retry", "1.a");
     expect(order.of("startChild")).toMatchObject([{ attempt: 2 }]);
     order.hear("1.a", { attempt: 1, sequence: 7, state: "SUCCEEDED" });
+    order.send({ type: "childLost", task: "1.a", attempt: 1, reason: "gone, once more" });
     expect(order.tasks()["1.a"]).toBe("RUNNING");
     order.hear("1.a", { sequence: 1, state: "SUCCEEDED" });
     expect(order.shown()).toBe("SUCCEEDED");
