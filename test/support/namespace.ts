@@ -30,7 +30,7 @@ export async function registerNamespace(address: string, namespace: string): Pro
       let count = 0;
       for await (const { workflowId, runId } of client.workflow.list()) {
         const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-        const file = `${workflowId.replaceAll("/", "+")}~${runId.slice(0, 8)}.json`;
+        const file = `${workflowId.replaceAll("/", "+")}~${runId}.json`;
         writeFileSync(join(directory, file), historyToJSON(history));
         count += 1;
       }
