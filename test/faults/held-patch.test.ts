@@ -44,6 +44,8 @@ function stamps(since: number): number[] {
   return readAuditLog(stage.product.auditLog, { namespace: stage.shop.namespace, verb: "patch", name: POD })
     .filter(({ resource, receivedAt, status }) => resource === "pods" && receivedAt >= since && status === 200)
     .flatMap(({ body }) => {
+      // Others write the pod's status, with patches of another kind.
+      if (!Array.isArray(body)) return [];
       const patch = body as { op: string; path: string; value?: unknown }[];
       const changes = patch.filter(({ op }) => op !== "test");
       return changes.length === 1 && changes[0]!.path.endsWith("~1epoch") ? [Number(changes[0]!.value)] : [];
