@@ -11,9 +11,8 @@ import {
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/common";
 import type { Command } from "../domain/pipeline/model.ts";
 import type { Emit } from "./calls.ts";
-import { controlSignal, reportSignal } from "./messages.ts";
+import { controlSignal, reportSignal, searchAttributes } from "./messages.ts";
 import type { PipelineInput } from "./messages.ts";
-import { searchAttributes } from "./show.ts";
 
 /** How often, and after how many milliseconds, a child is started again whose former run is about to end. */
 const START_TRIES = 20;

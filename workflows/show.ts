@@ -1,37 +1,10 @@
 /** What a person sees of a pipeline in Temporal's UI. */
 import { setCurrentDetails, upsertSearchAttributes } from "@temporalio/workflow";
-import { defineSearchAttributeKey, TypedSearchAttributes } from "@temporalio/common";
 import type { PipelineState, RecordedEvent } from "../domain/pipeline/model.ts";
 import type { PipelineStateName } from "../domain/pipeline/states.ts";
 import { reasonOf, records, stateOf } from "../domain/pipeline/view.ts";
+import { STATE } from "./messages.ts";
 import type { PipelineInput } from "./messages.ts";
-
-const KIND = defineSearchAttributeKey("CellwrightKind", "KEYWORD");
-const ORDER_ID = defineSearchAttributeKey("CellwrightOrderId", "KEYWORD");
-const STATE = defineSearchAttributeKey("CellwrightState", "KEYWORD");
-const WORKSPACE_GROUP = defineSearchAttributeKey("CellwrightWorkspaceGroup", "KEYWORD");
-const APPS = defineSearchAttributeKey("CellwrightApps", "KEYWORD_LIST");
-const CREATOR = defineSearchAttributeKey("CellwrightCreator", "KEYWORD");
-
-/** Values of search attributes end at 2 KB: as many names as fit. */
-function fitting(names: readonly string[]): string[] {
-  let length = 0;
-  return names.filter((name) => (length += name.length + 1) < 1_800);
-}
-
-export function searchAttributes(
-  input: Pick<PipelineInput, "kind" | "orderId" | "workspaceGroup" | "subjects" | "creator">,
-  state: PipelineStateName,
-): TypedSearchAttributes {
-  return new TypedSearchAttributes([
-    { key: KIND, value: input.kind },
-    { key: ORDER_ID, value: input.orderId },
-    { key: STATE, value: state },
-    { key: WORKSPACE_GROUP, value: input.workspaceGroup },
-    { key: APPS, value: fitting(input.subjects) },
-    { key: CREATOR, value: input.creator.slice(0, 200) },
-  ]);
-}
 
 export function showState(state: PipelineStateName): void {
   upsertSearchAttributes([{ key: STATE, value: state }]);

@@ -1,5 +1,4 @@
 /** Orders in Temporal: starting their workflows, and passing on what people ask for. */
-import { defineSearchAttributeKey, TypedSearchAttributes } from "@temporalio/common";
 import {
   ApplicationFailure,
   WorkflowExecutionAlreadyStartedError,
@@ -12,7 +11,7 @@ import type { ActResult, OrderEngine, StartableOrder } from "../../domain/pipeli
 import type { OrderVerb, Refusal, Verb } from "../../domain/pipeline/model.ts";
 import type { PipelineStateName } from "../../domain/pipeline/states.ts";
 import { ORCHESTRATOR_QUEUE } from "../../domain/pipeline/task.ts";
-import { actUpdate, VERB_REFUSED } from "../../workflows/messages.ts";
+import { actUpdate, searchAttributes, VERB_REFUSED } from "../../workflows/messages.ts";
 import type { PipelineInput, PipelineResult } from "../../workflows/messages.ts";
 
 export function createOrderEngine(client: Client, historyLimit?: number): OrderEngine {
@@ -53,25 +52,12 @@ async function startOrder(client: Client, order: StartableOrder, historyLimit?: 
           0,
           2_000,
         ),
-        typedSearchAttributes: new TypedSearchAttributes([
-          { key: defineSearchAttributeKey("CellwrightKind", "KEYWORD"), value: order.kind },
-          { key: defineSearchAttributeKey("CellwrightOrderId", "KEYWORD"), value: order.id },
-          { key: defineSearchAttributeKey("CellwrightState", "KEYWORD"), value: "INITIALIZING" },
-          { key: defineSearchAttributeKey("CellwrightWorkspaceGroup", "KEYWORD"), value: order.workspaceGroup },
-          { key: defineSearchAttributeKey("CellwrightApps", "KEYWORD_LIST"), value: fitting(order.subjects) },
-          { key: defineSearchAttributeKey("CellwrightCreator", "KEYWORD"), value: order.creator.slice(0, 200) },
-        ]),
+        typedSearchAttributes: searchAttributes(input, "INITIALIZING"),
       }),
     );
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }
-}
-
-/** Values of search attributes end at 2 KB: as many names as fit. */
-function fitting(names: readonly string[]): string[] {
-  let length = 0;
-  return names.filter((name) => (length += name.length + 1) < 1_800);
 }
 
 /** Asks the workflow that owns the order or task. The verb's id makes it repeatable. */

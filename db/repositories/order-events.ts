@@ -1,6 +1,7 @@
 /** The record of what orders did: append-only streams, and the projections made of them in the same transaction. */
 import { and, asc, eq, inArray, sql } from "drizzle-orm";
 import { CellwrightFailure } from "../../domain/failures.ts";
+import { stableJson } from "../../domain/json.ts";
 import type { RecordedEvent } from "../../domain/pipeline/model.ts";
 import { isEnded } from "../../domain/pipeline/states.ts";
 import type { Tx } from "../client.ts";
@@ -90,22 +91,14 @@ async function checkEqual(tx: Tx, append: Append, repeated: RecordedEvent[]): Pr
     )
     .orderBy(asc(orderEvents.sequence));
   repeated.forEach((event, index) => {
-    if (canonical(found[index]?.event) !== canonical(event)) {
+    // jsonb does not keep the order of keys.
+    if (stableJson(found[index]?.event) !== stableJson(event)) {
       throw new CellwrightFailure(
         "RecordsInconsistent",
         `event ${append.first + index} of ${append.stream} is stored with another content`,
       );
     }
   });
-}
-
-/** jsonb does not keep the order of keys. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    inner !== null && typeof inner === "object" && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }
 
 async function project(tx: Tx, append: Append, event: RecordedEvent): Promise<void> {

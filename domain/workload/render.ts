@@ -2,6 +2,7 @@
  * What an app service looks like in Kubernetes: one StatefulSet per cell and one headless Service per app service. Pure;
  * nothing in here depends on the revision's number, so that equal specs give equal templates.
  */
+import { stableJson } from "../json.ts";
 import type { Container, PodTemplate, Probe, RevisionSpec } from "../catalogue/revision.ts";
 import type { Placement } from "./placement.ts";
 
@@ -111,15 +112,6 @@ export function shapeOf(rendering: Rendering): string {
   const containers = rendering.spec.template.containers.map((container) => ({ ...container, image: "" }));
   const blank = { ...rendering, spec: { ...rendering.spec, template: { ...rendering.spec.template, containers } } };
   return stableJson({ set: renderStatefulSet(blank).spec, service: renderService(blank).spec });
-}
-
-/** JSON with sorted keys and without undefined: equal values give equal texts. */
-export function stableJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    inner !== null && typeof inner === "object" && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }
 
 function renderTemplate(placement: Placement, template: PodTemplate): Json {

@@ -15,13 +15,13 @@
 import { createHash } from "node:crypto";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { formatOrdinals } from "../../../domain/workload/ordinals.ts";
+import { stableJson } from "../../../domain/json.ts";
 import {
   LABELS,
   MANAGED_BY,
   renderService,
   renderStatefulSet,
   shapeOf,
-  stableJson,
   workloadName,
 } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";

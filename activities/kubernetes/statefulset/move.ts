@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { whyNot, summarise } from "../../../domain/workload/reason.ts";
-import { imagesOf, stableJson } from "../../../domain/workload/render.ts";
+import { stableJson } from "../../../domain/json.ts";
+import { imagesOf } from "../../../domain/workload/render.ts";
 import { nextWave } from "../../../domain/workload/wave.ts";
 import type { SetObject } from "../objects.ts";
 import type { GroupPart, Outcome, PodProgress, Progress } from "../port.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fillDefaults } from "../../../domain/catalogue/revision.ts";
+import { stableJson } from "../../../domain/json.ts";
 import {
   imagesOf,
   ordinalOf,
@@ -7,7 +8,6 @@ import {
   renderService,
   renderStatefulSet,
   shapeOf,
-  stableJson,
 } from "../../../domain/workload/render.ts";
 
 const placement = {
