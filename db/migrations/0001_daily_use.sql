@@ -20,5 +20,5 @@ CREATE TABLE "revision_drafts" (
 );
 --> statement-breakpoint
 ALTER TABLE "deleted_app_services" ADD CONSTRAINT "deleted_app_services_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "revision_drafts" ADD CONSTRAINT "revision_drafts_workspace_group_service_app_services_workspace_group_name_fk" FOREIGN KEY ("workspace_group","service") REFERENCES "public"."app_services"("workspace_group","name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "revision_drafts" ADD CONSTRAINT "revision_drafts_service_fk" FOREIGN KEY ("workspace_group","service") REFERENCES "public"."app_services"("workspace_group","name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "order_events_succeeded" ON "order_events" USING btree ("stream") WHERE "order_events"."event"->>'type' = 'pipelineChanged' and "order_events"."event"->>'state' = 'SUCCEEDED';
