@@ -134,6 +134,46 @@ export const revisions = pgTable(
   ],
 );
 
+/** At most one per app service: what may become its next revision. */
+export const revisionDrafts = pgTable(
+  "revision_drafts",
+  {
+    workspaceGroup: text("workspace_group").notNull(),
+    service: text("service").notNull(),
+    spec: jsonb("spec").$type<RevisionSpec>().notNull(),
+    /** Number of the revision that it was copied from, if any. */
+    base: integer("base"),
+    createdBy: text("created_by").notNull(),
+    updatedBy: text("updated_by").notNull(),
+    ...stamps,
+  },
+  (table) => [
+    primaryKey({ columns: [table.workspaceGroup, table.service] }),
+    foreignKey({
+      name: "revision_drafts_service_fk",
+      columns: [table.workspaceGroup, table.service],
+      foreignColumns: [appServices.workspaceGroup, appServices.name],
+    }).onDelete("restrict"),
+  ],
+);
+
+/**
+ * App services that were deleted. A new one of the same name counts its revisions on from there: the records of orders
+ * name revisions by number, and a number must never mean two things.
+ */
+export const deletedAppServices = pgTable(
+  "deleted_app_services",
+  {
+    workspaceGroup: text("workspace_group")
+      .notNull()
+      .references(() => workspaceGroups.name, { onDelete: "cascade" }),
+    name: text("name").notNull(),
+    lastRevision: integer("last_revision").notNull(),
+    deletedAt: timestamp("deleted_at", { withTimezone: true }).notNull().defaultNow(),
+  },
+  (table) => [primaryKey({ columns: [table.workspaceGroup, table.name] })],
+);
+
 /** Which cells a revision names: lets the database itself keep them from being deleted. */
 export const revisionCells = pgTable(
   "revision_cells",

@@ -93,6 +93,10 @@ export const orderEvents = pgTable(
   (table) => [
     primaryKey({ columns: [table.orderId, table.position] }),
     uniqueIndex("order_events_stream").on(table.stream, table.sequence),
+    // Successes are facts that stay, also when the pipeline's state has gone on to that of a rollback.
+    index("order_events_succeeded")
+      .on(table.stream)
+      .where(sql`${table.event}->>'type' = 'pipelineChanged' and ${table.event}->>'state' = 'SUCCEEDED'`),
   ],
 );
 
