@@ -7,6 +7,7 @@ import { readApiConfig } from "../workers/config.ts";
 import { aborted, connectClient, createLog, runProcess, tellReady, untilItWorks } from "../workers/process.ts";
 import { buildApp } from "./app.ts";
 import { createTokenVerifier } from "./identity.ts";
+import { orderEventRoutes } from "./routes/order-events.ts";
 import { releaseOrderRoutes } from "./routes/release-orders.ts";
 
 const config = readApiConfig();
@@ -27,7 +28,7 @@ runProcess(log, async (signal) => {
         check: () => connection.workflowService.describeNamespace({ namespace: config.temporal.namespace }),
       },
     ],
-    routes: [releaseOrderRoutes(createOrderEngine(client, config.historyLimit))],
+    routes: [releaseOrderRoutes(createOrderEngine(client, config.historyLimit)), orderEventRoutes()],
   });
   const address = await app.listen({ host: config.host, port: config.port });
   log.info({ address }, "listening");

@@ -50,6 +50,7 @@ const MEANINGS = {
   413: "Too large",
   415: "Not JSON",
   422: "Not valid; every fault is listed",
+  429: "Too many at a time; the detail says what to do",
   503: "Temporarily unavailable",
 } as const;
 
