@@ -1,0 +1,65 @@
+/** The API is killed, and stopped, under those who follow an order: they resume, and have every event once. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { follow, followToEnd } from "../support/event-stream.ts";
+import { startProduct, type Product } from "../support/product.ts";
+import { createRandom } from "../support/random.ts";
+import { recordOrder } from "../support/recorded-order.ts";
+import { until } from "../support/workloads.ts";
+
+let product: Product;
+beforeAll(async () => {
+  // Only what reads is at stake: the events are written as workers would write them.
+  product = await startProduct({ workers: { orchestrators: 0, clusters: 0 } });
+});
+afterAll(() => product.stop());
+
+test("killed again and again while events are written: nothing is lost or doubled", { timeout: 120_000 }, async () => {
+  const order = await recordOrder(product.database, "killed");
+  const url = product.url + order.path;
+  const token = product.viewerToken;
+  const followers = [1, 2, 3, 4, 5].map(() => followToEnd({ url, token }));
+  const random = createRandom(3);
+  let rounds = 0;
+  let written = 0;
+  const writing = (async () => {
+    while (rounds < 4) {
+      await order.tasks(2, { app: random.pick(["cart", "web"]) });
+      written += 2;
+      await sleep(20);
+    }
+    for (const app of ["cart", "web"]) await order.state("SUCCEEDED", app);
+    await order.state("SUCCEEDED");
+    return written + 3;
+  })();
+  for (; rounds < 4; rounds++) {
+    await sleep(random.integer(100, 1_500));
+    await product.processes["api"]!.kill();
+    await product.processes["api"]!.start();
+  }
+  const newest = await writing;
+  for (const { events, connections } of await Promise.all(followers)) {
+    expect(connections).toBeGreaterThan(rounds);
+    expect(events.map(({ type, id }) => (type === "end" ? type : Number(id)))).toEqual([
+      ...Array.from({ length: newest }, (_, index) => index + 1),
+      "end",
+    ]);
+  }
+});
+
+test("stopped in order: streams end at once and say so", async () => {
+  const order = await recordOrder(product.database, "stopped");
+  await order.tasks(3);
+  const streams = await Promise.all(
+    [1, 2, 3].map(() => follow({ url: product.url + order.path, token: product.viewerToken })),
+  );
+  for (const stream of streams) await until("the events", async () => stream.events.length === 3);
+  const begin = Date.now();
+  await product.processes["api"]!.kill("SIGTERM");
+  expect(Date.now() - begin).toBeLessThan(5_000);
+  for (const stream of streams) {
+    expect(await stream.closed).toBe("ended");
+    expect(stream.comments.at(-1)).toBe("this process is ending; connect again with Last-Event-ID");
+  }
+  await product.processes["api"]!.start();
+});
