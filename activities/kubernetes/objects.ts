@@ -8,6 +8,7 @@ export type Meta = {
   generation?: number;
   creationTimestamp: string;
   deletionTimestamp?: string;
+  finalizers?: string[];
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   ownerReferences?: { kind: string; name: string; uid: string; controller?: boolean }[];
@@ -19,20 +20,31 @@ export type ContainerState = {
   terminated?: { reason?: string; exitCode: number; message?: string };
 };
 
+export type ContainerStatus = {
+  name: string;
+  image?: string;
+  containerID?: string;
+  restartCount?: number;
+  state?: ContainerState;
+  lastState?: ContainerState;
+};
+
 export type PodObject = {
   metadata: Meta;
-  spec: { nodeName?: string; containers: { name: string; image: string }[] };
+  spec: {
+    nodeName?: string;
+    containers: { name: string; image: string }[];
+    initContainers?: { name: string; image: string }[];
+  };
   status?: {
     phase?: string;
+    /** Why it has failed: in short, and in words. */
+    reason?: string;
+    message?: string;
     observedGeneration?: number;
     conditions?: { type: string; status: string; reason?: string; message?: string; lastTransitionTime?: string }[];
-    containerStatuses?: {
-      name: string;
-      image?: string;
-      containerID?: string;
-      state?: ContainerState;
-      lastState?: ContainerState;
-    }[];
+    containerStatuses?: ContainerStatus[];
+    initContainerStatuses?: ContainerStatus[];
   };
 };
 
@@ -49,9 +61,13 @@ export type EventObject = {
   reason?: string;
   message?: string;
   count?: number;
+  firstTimestamp?: string | null;
   lastTimestamp?: string | null;
   eventTime?: string | null;
   series?: { count?: number; lastObservedTime?: string };
+  /** Who noted it. */
+  reportingComponent?: string;
+  source?: { component?: string };
 };
 
 export type List<T> = { metadata: { resourceVersion: string; continue?: string }; items: T[] };

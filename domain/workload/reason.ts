@@ -4,6 +4,8 @@ import type { ContainerFacts, Judgement, PodFacts } from "./updated.ts";
 export type PodEvent = { type: string; reason: string; message: string; count: number; at: number };
 
 const LONGEST = 300;
+/** Clocks of a cluster and its workers may differ by so much, and events have whole seconds. Milliseconds. */
+const SKEW = 5_000;
 
 /** The most telling thing that is known about a pod that is not updated. `events`: the pod's own, any order. */
 export function whyNot(pod: PodFacts | undefined, judgement: Judgement, events: readonly PodEvent[] = []): string {
@@ -11,12 +13,25 @@ export function whyNot(pod: PodFacts | undefined, judgement: Judgement, events: 
   return clip(parts.join("; "));
 }
 
+/** Those that tell of the pod as it is now, not of what it was before it was changed. */
+export function freshEvents(pod: Pick<PodFacts, "movedAt" | "createdAt">, events: readonly PodEvent[]): PodEvent[] {
+  const since = Math.max(pod.movedAt ?? 0, pod.createdAt) - SKEW;
+  return events.filter((event) => event.at >= since);
+}
+
+/** Those of a workload's events that tell of this pod. */
+export function eventsOf(events: readonly PodEvent[], pod: string): PodEvent[] {
+  return events.filter((event) => event.message.split(/[^a-z0-9.-]+/i).includes(pod));
+}
+
 function state(pod: PodFacts | undefined, judgement: Judgement): string {
   switch (judgement.kind) {
     case "missing":
       return "the pod does not exist at the moment";
     case "leaving":
-      return pod?.leaving === true ? "the pod is being deleted" : `the pod has ended (${pod?.phase})`;
+      return pod?.leaving === true
+        ? "the pod is being deleted"
+        : `the pod has ended (${pod?.phase}${suffix(pod?.ended)})`;
     case "old":
       return pod !== undefined && !pod.ready ? `not changed yet, ${trouble(pod)}` : "not changed yet";
     case "settling":
@@ -30,13 +45,16 @@ function state(pod: PodFacts | undefined, judgement: Judgement): string {
 
 function trouble(pod: PodFacts): string {
   if (pod.unschedulable !== undefined) return `no node takes it: ${pod.unschedulable}`;
-  const containers = pod.containers.map(containerTrouble).filter((text) => text !== undefined);
+  const containers = [...(pod.initContainers ?? []), ...pod.containers]
+    .map(containerTrouble)
+    .filter((text) => text !== undefined);
   if (containers.length > 0) return containers.join(", ");
   if (!pod.ready) return pod.notReady === undefined ? "not ready" : `not ready: ${pod.notReady}`;
   return "the node has not replaced the old container yet";
 }
 
-function containerTrouble(container: ContainerFacts): string | undefined {
+/** What keeps a container from running, or undefined. */
+export function containerTrouble(container: ContainerFacts): string | undefined {
   const ended = container.terminated;
   const ending =
     ended === undefined ? "" : ` (ended before: ${ended.reason}, exit code ${ended.exitCode}${suffix(ended.message)})`;
@@ -55,10 +73,15 @@ function lastWarning(events: readonly PodEvent[]): string | undefined {
   const warnings = events.filter((event) => event.type === "Warning").toSorted((a, b) => b.at - a.at);
   const last = warnings[0];
   if (last === undefined) return undefined;
-  return `event ${last.reason}: ${last.message}${last.count > 1 ? ` (${last.count} times)` : ""}`;
+  return `event ${saying(last)}`;
 }
 
-function clip(text: string): string {
+export function saying({ reason, message, count }: PodEvent): string {
+  return `${reason}: ${message}${count > 1 ? ` (${count} times)` : ""}`;
+}
+
+/** One line, no longer than a reason may be. */
+export function clip(text: string): string {
   const line = text.replaceAll(/\s+/g, " ").trim();
   return line.length <= LONGEST ? line : `${line.slice(0, LONGEST - 1)}…`;
 }

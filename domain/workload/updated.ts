@@ -12,6 +12,8 @@ export type ContainerFacts = {
   waiting?: { reason: string; message?: string };
   /** How it ended the last time, if it did. */
   terminated?: { reason: string; exitCode: number; message?: string };
+  /** How often it has been restarted over the pod's life. */
+  restarts?: number;
 };
 
 export type PodFacts = {
@@ -28,6 +30,8 @@ export type PodFacts = {
   /** Which generation the node's status speaks of; absent where nodes do not report it. */
   observedGeneration?: number;
   containers: ContainerFacts[];
+  /** Those that have not done their work yet, and wait or have failed. */
+  initContainers?: ContainerFacts[];
   ready: boolean;
   /** ms since epoch since when it has been ready without a break; given when `ready`. */
   readySince?: number;
@@ -42,6 +46,13 @@ export type PodFacts = {
   /** When it was patched, ms since epoch by the patching worker's clock. */
   movedAt?: number;
   createdAt: number;
+  node?: string;
+  /** Why it has ended, in the node's words; of pods that have failed. */
+  ended?: string;
+  /** When its grace period ends, ms since epoch by the cluster's clock; of pods that are being deleted. */
+  deletionDue?: number;
+  /** Who has to let it go before it may vanish. */
+  finalizers?: string[];
 };
 
 export type Target = { hash: string; images: Record<string, string>; readySeconds: number };

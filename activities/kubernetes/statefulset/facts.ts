@@ -1,7 +1,7 @@
 /** From the API server's objects to the facts that `domain/workload` judges. */
 import { ordinalOf, LABELS } from "../../../domain/workload/render.ts";
 import type { ContainerFacts, PodFacts } from "../../../domain/workload/updated.ts";
-import type { ContainerState, PodObject } from "../objects.ts";
+import type { ContainerState, ContainerStatus, PodObject } from "../objects.ts";
 import { POD, epochOf } from "./metadata.ts";
 
 /** Undefined for a pod whose name is not one of the set's. `readySeenAt`: our own observation, if there is one. */
@@ -16,6 +16,9 @@ export function podFacts(set: string, pod: PodObject, readySeenAt?: number): Pod
   const epoch = epochOf(pod);
   const moved = Date.parse(metadata.annotations?.[POD.movedAt] ?? "");
   const previous = parsePrevious(metadata.annotations?.[POD.previousContainers]);
+  const initial = initialTroubles(pod);
+  const ended = status.phase === "Failed" ? [status.reason, status.message].filter(Boolean).join(": ") : "";
+  const due = Date.parse(metadata.deletionTimestamp ?? "");
   return {
     name: metadata.name,
     ordinal,
@@ -23,7 +26,8 @@ export function podFacts(set: string, pod: PodObject, readySeenAt?: number): Pod
     hash: metadata.labels?.[LABELS.hash] ?? "",
     leaving: metadata.deletionTimestamp !== undefined,
     phase: status.phase ?? "",
-    containers: spec.containers.map((container) => containerFacts(pod, container)),
+    containers: spec.containers.map((container) => containerFacts(container, status.containerStatuses)),
+    ...(initial.length === 0 ? {} : { initContainers: initial }),
     ready: ready?.status === "True" && status.phase === "Running",
     createdAt: Date.parse(metadata.creationTimestamp),
     ...(metadata.generation === undefined ? {} : { generation: metadata.generation }),
@@ -36,6 +40,10 @@ export function podFacts(set: string, pod: PodObject, readySeenAt?: number): Pod
     ...(previous === undefined ? {} : { previousContainers: previous }),
     ...(epoch === undefined ? {} : { epoch }),
     ...(Number.isNaN(moved) ? {} : { movedAt: moved }),
+    ...(spec.nodeName === undefined ? {} : { node: spec.nodeName }),
+    ...(ended === "" ? {} : { ended }),
+    ...(Number.isNaN(due) ? {} : { deletionDue: due }),
+    ...(metadata.finalizers === undefined ? {} : { finalizers: metadata.finalizers }),
   };
 }
 
@@ -49,8 +57,22 @@ function reportedReadySince(pod: PodObject, transition: string | undefined): num
   return Math.max(0, ...times) + 999;
 }
 
-function containerFacts(pod: PodObject, { name, image }: { name: string; image: string }): ContainerFacts {
-  const status = pod.status?.containerStatuses?.find((container) => container.name === name);
+/** Init containers that wait for something of their own, or have failed. Those whose turn has not come say only that. */
+function initialTroubles({ spec, status }: PodObject): ContainerFacts[] {
+  return (spec.initContainers ?? [])
+    .map((container) => containerFacts(container, status?.initContainerStatuses))
+    .filter(
+      ({ waiting, terminated }) =>
+        (waiting !== undefined && waiting.reason !== "PodInitializing") ||
+        (terminated !== undefined && terminated.exitCode !== 0),
+    );
+}
+
+function containerFacts(
+  { name, image }: { name: string; image: string },
+  statuses: ContainerStatus[] | undefined,
+): ContainerFacts {
+  const status = statuses?.find((container) => container.name === name);
   const ended = status?.state?.terminated ?? status?.lastState?.terminated;
   return {
     name,
@@ -59,6 +81,7 @@ function containerFacts(pod: PodObject, { name, image }: { name: string; image: 
     ...(status?.containerID === undefined || status.containerID === "" ? {} : { id: status.containerID }),
     ...waitingOf(status?.state),
     ...(ended === undefined || status?.state?.running !== undefined ? {} : { terminated: endingOf(ended) }),
+    ...(status?.restartCount === undefined ? {} : { restarts: status.restartCount }),
   };
 }
 

@@ -1,7 +1,6 @@
 /** Moves one group and watches until it is there. Level-triggered: every round is decided from what is observed. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CellwrightFailure } from "../../../domain/failures.ts";
-import { whyNot, summarise } from "../../../domain/workload/reason.ts";
 import { stableJson } from "../../../domain/json.ts";
 import { imagesOf } from "../../../domain/workload/render.ts";
 import { nextWave } from "../../../domain/workload/wave.ts";
@@ -9,7 +8,6 @@ import type { SetObject } from "../objects.ts";
 import type { GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
 import { all, patience, type Cluster } from "./cluster.ts";
 import { attemptOf, closeEpoch, enrol, takeEpoch } from "./epoch.ts";
-import { podEvents } from "./events.ts";
 import { catchUp, putRight, settle } from "./hands.ts";
 import { isFrozenFor, isOurs, templateImages, type Notes } from "./metadata.ts";
 import {
@@ -23,6 +21,7 @@ import {
   type Part,
   type Row,
 } from "./rows.ts";
+import { StuckWatch, type Watched } from "./stuck-watch.ts";
 import { Wake } from "./wake.ts";
 
 type Input = { parts: GroupPart[]; holder: string; startedAt: number };
@@ -51,6 +50,7 @@ class Mover {
   readonly #input: Input;
   readonly #progress: Progress;
   readonly #patience: ReturnType<typeof patience>;
+  readonly #watch: StuckWatch;
   /** Each pod's milestones count once per attempt, so that a pod that comes and goes cannot put the deadline off for ever. */
   readonly #milestones = new Set<string>();
   #progressedAt: number;
@@ -62,6 +62,7 @@ class Mover {
     this.#input = input;
     this.#progress = progress;
     this.#patience = patience(cluster.bounds);
+    this.#watch = new StuckWatch(cluster, this.#deadlineSeconds());
     this.#progressedAt = input.startedAt;
   }
 
@@ -104,6 +105,7 @@ class Mover {
     const now = Date.now();
     const rows = this.#rows(now);
     this.#noteMilestones(rows, now);
+    const stuck = await this.#watch.look(watched(rows), now);
     this.#report(rows);
     const group = rows.filter((row) => row.inGroup);
     if (group.every((row) => row.judgement.kind === "updated")) {
@@ -112,6 +114,7 @@ class Mover {
     }
     const forbidden = this.#parts.map((part) => part.hands.forbidden).find((text) => text !== undefined);
     if (forbidden !== undefined) return this.#failed(rows, forbidden);
+    if (stuck !== undefined) return (await this.#enduring(() => this.#refreshIfOld(1000))) ?? this.#stuck();
     const deadline = this.#deadline();
     const settling = group.flatMap((row) => (row.judgement.kind === "settling" ? [row.judgement.at - now] : []));
     if (now < deadline || settling.length > 0) {
@@ -213,9 +216,23 @@ class Mover {
     }
   }
 
+  #deadlineSeconds(): number {
+    return Math.max(...this.#parts.map((part) => part.desired.spec.release.progressDeadlineSeconds));
+  }
+
   #deadline(): number {
-    const seconds = Math.max(...this.#parts.map((part) => part.desired.spec.release.progressDeadlineSeconds));
-    return this.#progressedAt + seconds * 1000;
+    return this.#progressedAt + this.#deadlineSeconds() * 1000;
+  }
+
+  /** The bound of some pod's trouble has passed, on a fresh view: the end, unless the fresh view shows that it has not. */
+  async #stuck(): Promise<Moved | number> {
+    const now = Date.now();
+    const rows = this.#rows(now);
+    this.#noteMilestones(rows, now);
+    const reason = await this.#watch.look(watched(rows), now);
+    if (reason === undefined) return 1;
+    // The others are on their way, and go on.
+    return this.#failed(rows, reason, (row) => this.#watch.reasonOf(row.name) !== undefined);
   }
 
   /** Past the deadline, on a fresh view: the end, unless the fresh view shows that it is not. */
@@ -232,29 +249,14 @@ class Mover {
         : group
             .filter((row) => row.judgement.kind !== "updated")
             .toSorted((a, b) => Number(b.enrolled) - Number(a.enrolled));
-    const reasons = await Promise.all(
-      culprits.map(async (row, index) => ({ name: row.name, reason: await this.#reason(row, index < 3) })),
-    );
     const what =
       wave.kind === "wait-for-earlier" ? "Pods of earlier groups have not come back" : "No pod has progressed";
-    return this.#failed(rows, `${what} for ${Math.round((now - this.#progressedAt) / 1000)} s. ${summarise(reasons)}`);
+    const told = await this.#watch.tell(culprits.map(toWatched));
+    return this.#failed(rows, `${what} for ${Math.round((now - this.#progressedAt) / 1000)} s. ${told}`);
   }
 
-  async #reason(row: Row, withEvents: boolean): Promise<string> {
-    const refusal = row.part?.hands.refusals.get(row.name);
-    if (refusal !== undefined) return refusal;
-    const uid = row.facts?.uid ?? row.part?.held?.set.metadata.uid;
-    const namespace = row.part?.desired.placement.namespace;
-    // The reason must not fail for want of its decoration.
-    const events =
-      withEvents && uid !== undefined && namespace !== undefined
-        ? await podEvents(this.#cluster, namespace, uid).catch(() => [])
-        : [];
-    return whyNot(row.facts, row.judgement, events);
-  }
-
-  #failed(rows: Row[], reason: string): Moved {
-    return { outcome: "failed", reason, changed: this.#changed(), pods: this.#podProgress(rows, true) };
+  #failed(rows: Row[], reason: string, hasFailed: (row: Row) => boolean = () => true): Moved {
+    return { outcome: "failed", reason, changed: this.#changed(), pods: this.#podProgress(rows, hasFailed) };
   }
 
   #stopped(): Moved {
@@ -273,8 +275,10 @@ class Mover {
     );
   }
 
-  #podProgress(rows: Row[], final = false): PodProgress[] {
-    return rows.filter((row) => row.inGroup).map((row) => progressOf(row, final));
+  #podProgress(rows: Row[], hasFailed: (row: Row) => boolean = () => false): PodProgress[] {
+    return rows
+      .filter((row) => row.inGroup)
+      .map((row) => progressOf(row, hasFailed(row), this.#watch.reasonOf(row.name)));
   }
 
   #report(rows: Row[]): void {
@@ -325,4 +329,20 @@ class Mover {
       }
     });
   }
+}
+
+/** Those that the group waits for now. */
+function watched(rows: Row[]): Watched[] {
+  return rows.filter((row) => row.inGroup && row.enrolled).map(toWatched);
+}
+
+function toWatched({ part, name, facts, judgement }: Row): Watched {
+  return {
+    name,
+    facts,
+    judgement,
+    namespace: part?.desired.placement.namespace ?? "",
+    set: part?.held?.set.metadata.uid,
+    refusal: part?.hands.refusals.get(name),
+  };
 }

@@ -114,12 +114,12 @@ export function otherCells(parts: Part[]): Row[] {
   return rows;
 }
 
-/** As reported; `final`: at the end of a failed move. */
-export function progressOf(row: Row, final: boolean): PodProgress {
+/** As reported; `final`: at the end of a failed move. `stuck`: what is known to be wrong with it, and what to do. */
+export function progressOf(row: Row, final: boolean, stuck?: string): PodProgress {
   const pod = { cell: row.part!.desired.placement.cell, name: row.name };
   if (row.judgement.kind === "updated") return { ...pod, state: "UPDATED" };
   if (!row.enrolled) return { ...pod, state: "NOT_UPDATED" };
-  const reason = row.part!.hands.refusals.get(row.name) ?? whyNot(row.facts, row.judgement);
+  const reason = stuck ?? row.part!.hands.refusals.get(row.name) ?? whyNot(row.facts, row.judgement);
   return { ...pod, state: final ? "FAILED" : "UPDATING", reason };
 }
 

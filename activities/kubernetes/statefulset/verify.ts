@@ -1,6 +1,6 @@
 /** Success is more than our own report: the pods themselves, and the controller's own judgement. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { summarise, whyNot } from "../../../domain/workload/reason.ts";
+import { whyNot } from "../../../domain/workload/reason.ts";
 import { imagesOf, podName } from "../../../domain/workload/render.ts";
 import { judgePod, type PodFacts } from "../../../domain/workload/updated.ts";
 import type { Desired, Outcome, PodProgress, Progress } from "../port.ts";
@@ -9,8 +9,13 @@ import { keyOf } from "./apply.ts";
 import { insist, type Cluster } from "./cluster.ts";
 import { podFacts } from "./facts.ts";
 import { readNotes, targetHash } from "./metadata.ts";
+import { StuckWatch, type Watched } from "./stuck-watch.ts";
 
-type Finding = { pods: (PodProgress & { reason: string })[]; fault?: string; wrong?: string };
+type Finding = {
+  pods: (PodProgress & { reason: string; watched: Watched })[];
+  fault?: string;
+  wrong?: string;
+};
 
 const LULL_MS = 1000;
 
@@ -28,6 +33,10 @@ export async function verifyWorkloads(
   const patienceMs =
     Math.max(0, ...desired.map(({ spec: { release } }) => release.progressDeadlineSeconds + release.readySeconds)) *
     1000;
+  const watch = new StuckWatch(
+    cluster,
+    Math.max(0, ...desired.map(({ spec: { release } }) => release.progressDeadlineSeconds)),
+  );
   let reported = "";
   let most = 0;
   let progressedAt = startedAt;
@@ -49,7 +58,10 @@ export async function verifyWorkloads(
       const now = Date.now();
       const findings = acquired.map(({ one, view }) => inspect(one, view, now));
       const rows = findings.flatMap((finding) => finding.pods);
-      const pods = rows.map(({ reason, ...pod }) => (pod.state === "UPDATED" ? pod : { ...pod, reason }));
+      const stuck = await watch.look(watchedOf(findings), now);
+      const pods = rows.map(({ cell, name, state, reason }): PodProgress =>
+        state === "UPDATED" ? { cell, name, state } : { cell, name, state, reason: watch.reasonOf(name) ?? reason },
+      );
       const text = JSON.stringify(pods);
       if (text !== reported) progress.report(pods);
       reported = text;
@@ -71,14 +83,18 @@ export async function verifyWorkloads(
       }
       if (progress.signal.aborted)
         return { outcome: "failed", reason: "Stopped before everything was verified", changed: false, pods };
-      if (now > progressedAt + patienceMs) {
+      const isOver = now > progressedAt + patienceMs;
+      if (isOver || stuck !== undefined) {
         await refresh(1000);
         const again = acquired.map(({ one, view }) => inspect(one, view, now));
         if (
           again.every((finding) => finding.fault === undefined && finding.pods.every((pod) => pod.state === "UPDATED"))
         )
           continue;
-        const reason = late.length > 0 ? `Not updated: ${summarise(late)}` : fault!;
+        const still = await watch.look(watchedOf(again), now);
+        if (still === undefined && !isOver) continue;
+        const told = async () => `Not updated: ${await watch.tell(late.map((row) => row.watched))}`;
+        const reason = still ?? (late.length > 0 ? await told() : fault!);
         return { outcome: "failed", reason, changed: false, pods };
       }
       await news(
@@ -90,6 +106,10 @@ export async function verifyWorkloads(
   } finally {
     for (const { release } of acquired) release();
   }
+}
+
+function watchedOf(findings: Finding[]): Watched[] {
+  return findings.flatMap((finding) => finding.pods.map((pod) => pod.watched));
 }
 
 function inspect(desired: Desired, view: NamespaceView, now: number): Finding {
@@ -114,17 +134,20 @@ function inspect(desired: Desired, view: NamespaceView, now: number): Finding {
   }
   const wanted = Math.max(set.spec.replicas ?? 1, spec.cells[placement.cell]?.replicas ?? 0);
   const pods = Array.from({ length: wanted }, (_, ordinal) => {
-    const judgement = judgePod(facts.get(ordinal), target, now);
+    const pod = facts.get(ordinal);
+    const judgement = judgePod(pod, target, now);
+    const called = podName(placement.service, placement.cell, ordinal);
     return {
       cell: placement.cell,
-      name: podName(placement.service, placement.cell, ordinal),
+      name: called,
+      watched: { name: called, namespace, facts: pod, judgement, set: set.metadata.uid },
       state:
         judgement.kind === "updated"
           ? ("UPDATED" as const)
           : judgement.kind === "old"
             ? ("NOT_UPDATED" as const)
             : ("UPDATING" as const),
-      reason: whyNot(facts.get(ordinal), judgement),
+      reason: whyNot(pod, judgement),
     };
   });
   if (hash === undefined)
