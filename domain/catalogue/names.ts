@@ -36,6 +36,9 @@ export const CELL_NAME_RULE =
 export const CellName = dnsLabel("a cell name", 1, 50);
 export const AppServiceName = dnsLabel("an app service name", 1, 50);
 export const ContainerName = dnsLabel("a container name", 1, 63);
+/** Also the key of per-cell overrides in a revision. */
+export const CONTAINER_NAME_RULE =
+  'a container name of 1 to 63 characters: lowercase letters, digits and "-", beginning with a letter and ending with a letter or digit';
 export const RegionName = dnsLabel("a region name", 1, 63);
 export const AvailabilityZoneName = dnsLabel("an availability zone name", 1, 63);
 

@@ -2,7 +2,8 @@ import { pointer, schemaFaults, type Fault } from "./faults.ts";
 import { parseImage } from "./image.ts";
 import { CELL_NAME_RULE, WORKLOAD_NAME_LIMIT, workloadName } from "./names.ts";
 import { BYTE, MILLI_CPU, parseQuantity } from "./quantity.ts";
-import { RevisionBody, type ContainerBody, type ProbeBody } from "./revision.ts";
+import { RevisionBody } from "./revision.ts";
+import type { ContainerBody, ProbeBody } from "./template/container.ts";
 
 export type Checked<T> =
   | { readonly ok: true; readonly value: T }

@@ -1,33 +1,17 @@
 /**
- * What an app service looks like in Kubernetes: one StatefulSet per cell and one headless Service per app service. Pure;
- * nothing in here depends on the revision's number, so that equal specs give equal templates.
+ * What an app service looks like in Kubernetes: one StatefulSet per cell; per namespace its headless Service and the
+ * Services by which others reach it. Pure; nothing in here depends on the revision's number, so that equal specs give
+ * equal templates.
  */
 import { stableJson } from "../json.ts";
-import type { Container, PodTemplate, Probe, RevisionSpec } from "../catalogue/revision.ts";
-import type { Placement } from "./placement.ts";
+import { cellIdentity, LABELS, ownLabels, serviceIdentity, unlessEmpty } from "./manifest.ts";
+import type { JsonObject, Manifest, Rendering } from "./manifest.ts";
+import { imageIn, renderPodTemplate } from "./render-pod.ts";
 
-/** Value of `app.kubernetes.io/managed-by` on everything that is ours. */
-export const MANAGED_BY = "cellwright";
+export { LABELS, MANAGED_BY, type Manifest, type Rendering } from "./manifest.ts";
 
-export const LABELS = {
-  managedBy: "app.kubernetes.io/managed-by",
-  workspaceGroup: "cellwright.io/workspace-group",
-  service: "cellwright.io/service",
-  cell: "cellwright.io/cell",
-  /** On every pod that takes traffic; in the template and in the Service's selector, never in the workload's. */
-  serving: "serving",
-  /** The StatefulSet controller's own: which ControllerRevision a pod counts as. */
-  hash: "controller-revision-hash",
-} as const;
-
-/** No ordinal reaches this, so the controller itself never deletes a pod for an update. */
-const NO_ORDINAL = 2_147_483_647;
-
-type Json = string | number | boolean | null | undefined | Json[] | { [key: string]: Json };
-export type Manifest = { apiVersion: string; kind: string; metadata: Meta; spec: { [key: string]: Json } };
-type Meta = { name: string; namespace: string; labels: Record<string, string> };
-/** What is rendered from: where, and which spec. */
-export type Rendering = { placement: Placement; spec: RevisionSpec };
+/** The update strategy that lets nothing go: no ordinal reaches this partition, so the controller deletes no pod. */
+export const HELD_BACK = { type: "RollingUpdate", rollingUpdate: { partition: 2_147_483_647 } };
 
 export function workloadName(service: string, cell: string): string {
   return `${service}-${cell}`;
@@ -44,29 +28,16 @@ export function ordinalOf(workload: string, pod: string): number | undefined {
   return /^(0|[1-9]\d{0,9})$/.test(rest) ? Number(rest) : undefined;
 }
 
-/** Container → image, as the spec wants it. */
-export function imagesOf(spec: RevisionSpec): Record<string, string> {
-  return Object.fromEntries(spec.template.containers.map((container) => [container.name, container.image]));
-}
-
-/** Labels of the workload and its Service; the cell only where there is one. */
-function ownLabels(placement: Placement): Record<string, string> {
-  return {
-    "app.kubernetes.io/name": placement.service,
-    "app.kubernetes.io/part-of": placement.application,
-    [LABELS.managedBy]: MANAGED_BY,
-    [LABELS.workspaceGroup]: placement.workspaceGroup,
-    [LABELS.service]: placement.service,
-  };
+/** Container → image in this cell. Init containers are not among them: changing theirs restarts nothing. */
+export function imagesOf(rendering: Rendering): Record<string, string> {
+  return Object.fromEntries(
+    rendering.spec.template.containers.map((container) => [container.name, imageIn(rendering, container)]),
+  );
 }
 
 /** The StatefulSet, without `replicas`: how many pods exist is a matter of groups, not of the template. */
-export function renderStatefulSet({ placement, spec }: Rendering): Manifest {
-  const identity = {
-    [LABELS.workspaceGroup]: placement.workspaceGroup,
-    [LABELS.service]: placement.service,
-    [LABELS.cell]: placement.cell,
-  };
+export function renderStatefulSet(rendering: Rendering): Manifest {
+  const { placement } = rendering;
   return {
     apiVersion: "apps/v1",
     kind: "StatefulSet",
@@ -76,114 +47,78 @@ export function renderStatefulSet({ placement, spec }: Rendering): Manifest {
       labels: { ...ownLabels(placement), [LABELS.cell]: placement.cell },
     },
     spec: {
-      serviceName: placement.service,
-      podManagementPolicy: "Parallel",
-      updateStrategy: { type: "RollingUpdate", rollingUpdate: { partition: NO_ORDINAL } },
-      selector: { matchLabels: identity },
-      template: renderTemplate(placement, spec.template),
+      ...renderFixed(rendering),
+      updateStrategy: HELD_BACK,
+      template: renderPodTemplate(rendering, workloadName(placement.service, placement.cell)),
     },
   };
 }
 
-/** The headless Service of all cells of an app service in one namespace. */
-export function renderService({ placement, spec }: Rendering): Manifest {
-  const ports = servicePorts(spec.template);
-  return {
+/** What Kubernetes never lets one change on a StatefulSet. */
+export function renderFixed({ placement, spec }: Rendering): JsonObject {
+  const claims = spec.volumeClaimTemplates.map(({ name, accessModes, storageClassName, size }) => ({
     apiVersion: "v1",
-    kind: "Service",
-    metadata: { name: placement.service, namespace: placement.namespace, labels: ownLabels(placement) },
+    kind: "PersistentVolumeClaim",
+    metadata: { name },
     spec: {
-      clusterIP: "None",
-      selector: {
-        [LABELS.workspaceGroup]: placement.workspaceGroup,
-        [LABELS.service]: placement.service,
-        [LABELS.serving]: "true",
-      },
-      ...(ports.length === 0 ? {} : { ports }),
+      accessModes,
+      ...(storageClassName === undefined ? {} : { storageClassName }),
+      resources: { requests: { storage: size } },
     },
+  }));
+  return {
+    serviceName: placement.service,
+    podManagementPolicy: "Parallel",
+    selector: { matchLabels: cellIdentity(placement) },
+    ...unlessEmpty("volumeClaimTemplates", claims),
   };
 }
 
 /**
- * Everything that rendering decides except the images, as canonical text: equal texts mean that two specs differ in
- * nothing but images (and replicas). Digest it before storing.
+ * The Services of an app service in one namespace, the same from every cell: first the governing one (headless, named
+ * like the app service, always there), then those of `access`, as `<service>-<name>`. Labels `managed-by`,
+ * `workspace-group` and `service` together tell whose they are.
  */
-export function shapeOf(rendering: Rendering): string {
-  const containers = rendering.spec.template.containers.map((container) => ({ ...container, image: "" }));
-  const blank = { ...rendering, spec: { ...rendering.spec, template: { ...rendering.spec.template, containers } } };
-  return stableJson({ set: renderStatefulSet(blank).spec, service: renderService(blank).spec });
-}
-
-function renderTemplate(placement: Placement, template: PodTemplate): Json {
-  return {
-    metadata: {
-      labels: {
-        ...template.labels,
-        ...ownLabels(placement),
-        [LABELS.cell]: placement.cell,
-        [LABELS.serving]: "true",
-      },
-      // Pods take their annotations from here. One constant entry makes sure that the map exists in every pod: a JSON
-      // patch can only add a key to a map that is there.
-      annotations: { "cellwright.io/workload": workloadName(placement.service, placement.cell) },
-    },
-    spec: {
-      nodeSelector: placement.nodeSelector,
-      containers: template.containers.map((container) => renderContainer(placement, container)),
-    },
-  };
-}
-
-function renderContainer(placement: Placement, container: Container): Json {
-  const { requests, limits } = container.resources;
-  return {
-    name: container.name,
-    image: container.image,
-    ...(container.command === undefined ? {} : { command: container.command }),
-    ...(container.args === undefined ? {} : { args: container.args }),
-    env: [...injectedEnvironment(placement), ...container.env],
-    ...(container.ports.length === 0 ? {} : { ports: container.ports.map((port) => ({ ...port })) }),
-    ...(isEmpty(requests) && isEmpty(limits)
-      ? {}
-      : {
-          resources: { ...(isEmpty(requests) ? {} : { requests }), ...(isEmpty(limits) ? {} : { limits }) },
-        }),
-    ...renderProbe("readinessProbe", container.readinessProbe),
-    ...renderProbe("livenessProbe", container.livenessProbe),
-    ...renderProbe("startupProbe", container.startupProbe),
-  };
-}
-
-function renderProbe(name: string, probe: Probe | undefined): { [key: string]: Json } {
-  return probe === undefined ? {} : { [name]: { ...probe } };
-}
-
-/** The read-only variables that every container gets; the same from revision to revision. */
-function injectedEnvironment(placement: Placement): Json[] {
-  const literal: [string, string][] = [
-    ["TENANT", placement.tenant],
-    ["APP", placement.application],
-    ["DATA_CENTER", placement.az],
-    ["REGION", placement.region],
-    ["CELL", placement.cell],
-    ["WORKSPACE_GROUP", placement.workspaceGroup],
-    ["WORKSPACE", placement.workspace],
-  ];
-  const field = (name: string, fieldPath: string): Json => ({
-    name: `CAFE_ENV_${name}`,
-    valueFrom: { fieldRef: { apiVersion: "v1", fieldPath } },
-  });
+export function renderServices(rendering: Rendering): Manifest[] {
+  const { placement, spec } = rendering;
   return [
-    ...literal.map(([name, value]) => ({ name: `CAFE_ENV_${name}`, value })),
-    field("POD", "metadata.name"),
-    field("HOST", "spec.nodeName"),
+    renderService(rendering),
+    ...spec.access.services.map(({ name, type, ports }) =>
+      renderOne(rendering, `${placement.service}-${name}`, {
+        ...(type === "Headless" ? { clusterIP: "None" } : { type: "ClusterIP" }),
+        ...unlessEmpty(
+          "ports",
+          ports.map((port) => ({ ...port })),
+        ),
+      }),
+    ),
   ];
+}
+
+/** The governing headless Service of all cells of an app service in one namespace. */
+export function renderService(rendering: Rendering): Manifest {
+  return renderOne(rendering, rendering.placement.service, {
+    clusterIP: "None",
+    ...unlessEmpty("ports", governingPorts(rendering)),
+  });
+}
+
+function renderOne({ placement }: Rendering, name: string, spec: JsonObject): Manifest {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace: placement.namespace, labels: ownLabels(placement) },
+    spec: {
+      ...spec,
+      selector: { ...serviceIdentity(placement.workspaceGroup, placement.service), [LABELS.serving]: "true" },
+    },
+  };
 }
 
 /** Every port of every container once; a Service with several ports needs names. */
-function servicePorts(template: PodTemplate): { [key: string]: Json }[] {
-  const seen = new Map<string, { [key: string]: Json }>();
-  for (const { name, containerPort, protocol } of template.containers.flatMap((container) => container.ports)) {
+function governingPorts({ spec }: Rendering): JsonObject[] {
+  const seen = new Map<string, JsonObject>();
+  for (const { name, containerPort, protocol } of spec.template.containers.flatMap((container) => container.ports)) {
     const key = `${containerPort}/${protocol}`;
     const port = { name: `${protocol.toLowerCase()}-${containerPort}`, port: containerPort, protocol };
     if (!seen.has(key)) seen.set(key, { ...port, targetPort: name ?? containerPort });
@@ -191,6 +126,27 @@ function servicePorts(template: PodTemplate): { [key: string]: Json }[] {
   return [...seen.values()];
 }
 
-function isEmpty(record: object): boolean {
-  return Object.keys(record).length === 0;
+/**
+ * The pod template without the images of its containers, as canonical text: equal texts mean that a running pod can
+ * become the other in place, by image changes alone. (Images of init containers are part of it: changing them in a
+ * running pod restarts nothing.) Digest it before storing: it contains values of variables.
+ */
+export function shapeOf(rendering: Rendering): string {
+  return stableJson(withoutImages(rendering));
+}
+
+/** The rendered pod template with the images of its containers left blank. */
+export function withoutImages(rendering: Rendering): JsonObject {
+  const { placement } = rendering;
+  const template = renderPodTemplate(rendering, workloadName(placement.service, placement.cell));
+  const spec = template["spec"] as { containers: JsonObject[] };
+  return { ...template, spec: { ...spec, containers: spec.containers.map((one) => ({ ...one, image: "" })) } };
+}
+
+/**
+ * What Kubernetes never lets one change on a StatefulSet, as canonical text: where it differs, the StatefulSet itself
+ * has to be deleted (its pods can stay) and created again.
+ */
+export function fixedOf(rendering: Rendering): string {
+  return stableJson(renderFixed(rendering));
 }

@@ -28,12 +28,26 @@ describe("a revision", () => {
     );
     expect(faults(value)).toEqual([]);
     expect(fillDefaults(value as never)).toEqual({
+      stateful: false,
+      volumeClaimTemplates: [],
+      access: { services: [] },
       template: {
         labels: {},
+        annotations: {},
+        initContainers: [],
+        volumes: [],
+        imagePullSecrets: [],
+        hostNetwork: false,
+        terminationGracePeriodSeconds: 30,
+        affinity: {},
+        tolerations: [],
+        topologySpreadConstraints: [],
         containers: [
           {
             ...main,
             env: [],
+            envFrom: [],
+            volumeMounts: [],
             ports: [{ containerPort: 80, protocol: "TCP" }],
             resources: { requests: {}, limits: {} },
             readinessProbe: {
@@ -47,7 +61,7 @@ describe("a revision", () => {
           },
         ],
       },
-      cells: { a: { replicas: 0 } },
+      cells: { a: { replicas: 0, env: {}, image: {} } },
       release: {
         strategy: "BY_CELL",
         minGroups: 3,
@@ -127,7 +141,6 @@ describe("a revision", () => {
   test.each<[string, unknown, string, RegExp]>([
     ["no template", { cells: { a: {} } }, "/template", /required/],
     ["no cells", { template: { containers: [main] } }, "/cells", /required/],
-    ["an empty list of cells", body({}, { cells: {} }), "/cells", /1 to 100 cells/],
     ["no containers", body({}, { template: { containers: [] } }), "/template/containers", /1 to 10/],
     [
       "11 containers",

@@ -91,7 +91,7 @@ describe("rendering", () => {
   test("the shape ignores images and nothing else", () => {
     const shape = (one: ReturnType<typeof spec>) => shapeOf({ placement, spec: one });
     expect(shape(spec({}, "cart:1"))).toBe(shape(spec({}, "cart:2")));
-    expect(shape(spec())).toBe(shape({ ...spec(), cells: { "cell-a": { replicas: 9 } } }));
+    expect(shape(spec())).toBe(shape({ ...spec(), cells: { "cell-a": { replicas: 9, env: {}, image: {} } } }));
     expect(shape(spec())).not.toBe(shape(spec({ labels: { a: "b" } })));
     expect(shape(spec())).not.toBe(shapeOf({ placement: { ...placement, az: "az-b" }, spec: spec() }));
   });
@@ -102,7 +102,7 @@ describe("rendering", () => {
     for (const odd of ["cart-cell-a", "cart-cell-a-", "cart-cell-a-03", "cart-cell-b-3", "cart-cell-a-x-1"]) {
       expect(ordinalOf("cart-cell-a", odd)).toBeUndefined();
     }
-    expect(imagesOf(spec())).toEqual({ main: "cart:1" });
+    expect(imagesOf({ placement, spec: spec() })).toEqual({ main: "cart:1" });
     expect(stableJson({ b: 1, a: [{ d: 1, c: undefined }] })).toBe('{"a":[{"d":1}],"b":1}');
   });
 });
