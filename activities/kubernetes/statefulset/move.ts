@@ -183,7 +183,7 @@ class Mover {
           "Superseded",
           `${where} was frozen; order ${order} does not move pods there any more`,
         );
-      if (stableJson(templateImages(set)) !== stableJson(imagesOf(spec))) {
+      if (stableJson(templateImages(set)) !== stableJson(imagesOf(part.desired))) {
         throw new CellwrightFailure(
           "Superseded",
           `The template of ${where} was changed by another hand: its images are not those of revision ${revision}`,

@@ -46,7 +46,7 @@ export function partRows(part: Part, now: number): Row[] {
   const target: Target = {
     // No pod has an empty hash: until the controller has seen the template, none is at the target.
     hash: targetHash(set) ?? "",
-    images: imagesOf(part.desired.spec),
+    images: imagesOf(part.desired),
     readySeconds: part.desired.spec.release.readySeconds,
   };
   const byOrdinal = new Map<number, PodFacts>();

@@ -126,7 +126,7 @@ function inspect(desired: Desired, view: NamespaceView, now: number): Finding {
     };
   }
   const hash = targetHash(set);
-  const target = { hash: hash ?? "", images: imagesOf(spec), readySeconds: spec.release.readySeconds };
+  const target = { hash: hash ?? "", images: imagesOf(desired), readySeconds: spec.release.readySeconds };
   const facts = new Map<number, PodFacts>();
   for (const pod of view.pods(name)) {
     const one = podFacts(name, pod, view.readySeenAt(pod.metadata.uid));
