@@ -6,6 +6,7 @@ import { parseAllDocuments } from "yaml";
 import { ensureIdentities, type Identity, renderKubeconfig } from "./kubernetes/identities.ts";
 import { createKubernetesRequest, type KubernetesRequest } from "./kubernetes/request.ts";
 import { flags, type ProcessSpec, type SupervisedProcess, type Supervisor } from "./processes.ts";
+import { ensureKubeletClient, type RealNodes, startRealNode } from "./real-node.ts";
 import type { Tools } from "./tools.ts";
 
 export interface KubernetesPorts {
@@ -21,20 +22,30 @@ export interface KubernetesEndpoint {
   auditLog: string;
   /** Paths. `admin` may do everything; `cellwright` is the product's identity. */
   kubeconfigs: { admin: string; cellwright: string };
+  /** Cells on real nodes, by their label; the others are simulated. */
+  realCells: readonly string[];
 }
 
-/** Nodes by cell; the label `cell` carries the cell's name. */
-const nodes = { "cell-a": ["node-a-1", "node-a-2"], "cell-b": ["node-b-1", "node-b-2"] };
+/** Simulated nodes by cell; the label `cell` carries the cell's name. */
+const simulated = { "cell-a": ["node-a-1", "node-a-2"], "cell-b": ["node-b-1", "node-b-2"] };
 const capacity = { cpu: "1k", memory: "1Ti", pods: "5000" };
 
 const ownFile = (name: string): string => fileURLToPath(new URL(`./kubernetes/${name}`, import.meta.url));
 
-/** Starts one control plane (etcd, API server, controller manager, scheduler) with kwok nodes in two cells. */
+/**
+ * Starts one control plane (etcd, API server, controller manager, scheduler) with nodes in two cells, simulated by kwok, and
+ * real ones where they are asked for.
+ */
 export async function startKubernetes(
   supervisor: Supervisor,
-  options: { directory: string; tools: Omit<Tools, "temporal" | "kubectl">; ports: KubernetesPorts },
+  options: {
+    directory: string;
+    tools: Omit<Tools, "temporal" | "kubectl">;
+    ports: KubernetesPorts;
+    realNodes?: RealNodes | undefined;
+  },
 ): Promise<{ endpoint: KubernetesEndpoint; processes: SupervisedProcess[] }> {
-  const { directory, tools, ports } = options;
+  const { directory, tools, ports, realNodes } = options;
   const pki = join(directory, "pki");
   mkdirSync(pki, { recursive: true, mode: 0o700 });
   const identities = ensureIdentities(pki);
@@ -73,6 +84,7 @@ export async function startKubernetes(
   });
 
   discardOldCertificate(pki);
+  const kubeletClient = realNodes === undefined ? undefined : await ensureKubeletClient(pki);
   await start({
     name: "kube-apiserver",
     command: tools["kube-apiserver"],
@@ -89,6 +101,10 @@ export async function startKubernetes(
       "authorization-mode": "RBAC",
       "allow-privileged": true,
       "kubelet-preferred-address-types": "InternalIP",
+      ...(kubeletClient && {
+        "kubelet-client-certificate": kubeletClient.certificate,
+        "kubelet-client-key": kubeletClient.key,
+      }),
       "audit-policy-file": ownFile("audit-policy.yaml"),
       "audit-log-path": auditLog,
       // In MB. The log is evidence: large enough that no test run loses its beginning.
@@ -149,10 +165,25 @@ export async function startKubernetes(
   });
 
   await applyRole(request);
-  for (const [cell, names] of Object.entries(nodes)) for (const name of names) await applyNode(request, name, cell);
-  await untilNodesReady(request);
+  const realCells = realNodes?.cells ?? [];
+  const nodes = Object.entries(simulated).flatMap(([cell, names]) =>
+    realCells.includes(cell) ? [] : names.map((name) => ({ name, cell })),
+  );
+  for (const { name, cell } of nodes) await applyNode(request, name, cell);
+  const names = nodes.map(({ name }) => name);
+  if (realNodes !== undefined && kubeletClient !== undefined) {
+    const { kubelet, images } = realNodes;
+    const access = { kubeconfig: kubeconfig("kubelet"), clientCertificate: kubeletClient.certificate };
+    for (const [index, cell] of realCells.entries()) {
+      const node = await startRealNode(supervisor, { number: index + 1, directory, cell, kubelet, images, ...access });
+      names.push(node.name);
+      processes.push(...node.processes);
+    }
+  }
+  await removeOtherNodes(request, names);
+  await untilNodesReady(request, names);
   const kubeconfigs = { admin: kubeconfig("admin"), cellwright: kubeconfig("cellwright") };
-  return { endpoint: { server, auditLog, kubeconfigs }, processes };
+  return { endpoint: { server, auditLog, kubeconfigs, realCells }, processes };
 }
 
 /** The API server makes its own certificate, for a year, and never renews it. */
@@ -188,18 +219,38 @@ async function applyNode(request: KubernetesRequest, name: string, cell: string)
   await request("PATCH", `/api/v1/nodes/${name}/status?${query}`, status);
 }
 
-async function untilNodesReady(request: KubernetesRequest): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  for (const name of Object.values(nodes).flat()) {
+/** Nodes of an earlier start, with other cells: what ran on them is taken away, and comes back on those of now. */
+async function removeOtherNodes(request: KubernetesRequest, names: readonly string[]): Promise<void> {
+  const list = (await request("GET", "/api/v1/nodes")) as { items: { metadata: { name: string } }[] };
+  for (const { metadata } of list.items) {
+    if (names.includes(metadata.name)) continue;
+    await request("DELETE", `/api/v1/nodes/${metadata.name}`);
+    const pods = (await request("GET", `/api/v1/pods?fieldSelector=spec.nodeName=${metadata.name}`)) as {
+      items: { metadata: { namespace: string; name: string } }[];
+    };
+    for (const { metadata: pod } of pods.items) {
+      await request("DELETE", `/api/v1/namespaces/${pod.namespace}/pods/${pod.name}?gracePeriodSeconds=0`);
+    }
+  }
+}
+
+async function untilNodesReady(request: KubernetesRequest, names: readonly string[]): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  for (const name of names) {
     for (;;) {
-      const { spec, status } = (await request("GET", `/api/v1/nodes/${name}`)) as {
+      // A kubelet registers its node by itself, a moment after its start.
+      const { spec, status } = (await request("GET", `/api/v1/nodes/${name}`).catch(() => ({
+        spec: {},
+        status: {},
+      }))) as {
         spec: { taints?: { key: string }[] };
         status: { conditions?: { type: string; status: string }[] };
       };
       const ready = status.conditions?.some((each) => each.type === "Ready" && each.status === "True") ?? false;
       // This taint goes last, and until then nothing is scheduled there.
       if (ready && !spec.taints?.some((taint) => taint.key === "node.kubernetes.io/not-ready")) break;
-      if (Date.now() > deadline) throw new Error(`Node ${name} did not become ready within 30 s; see kwok's log.`);
+      if (Date.now() > deadline)
+        throw new Error(`Node ${name} did not become ready within 60 s; see the logs of kwok and the kubelets.`);
       await sleep(100);
     }
   }

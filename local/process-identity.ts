@@ -41,6 +41,8 @@ export interface Target {
   identity: string;
   /** What asks the program to end; Postgres, for one, waits for its clients on SIGTERM. */
   signal: NodeJS.Signals;
+  /** Milliseconds that it is given to end, where that is longer than what others get. */
+  patience?: number | undefined;
 }
 
 export function isAlive(target: Target): boolean {
@@ -59,16 +61,18 @@ export function signalTarget(target: Target, signal: NodeJS.Signals): boolean {
 }
 
 /**
- * Ends all targets at once: each gets its own signal, and after `within` milliseconds SIGKILL.
+ * Ends all targets at once: each gets its own signal, and after `within` milliseconds (or its own patience) SIGKILL.
  * Returns when none runs any more.
  */
 export async function endTargets(targets: readonly Target[], within: number): Promise<void> {
   for (const target of targets) signalTarget(target, target.signal);
-  const deadline = Date.now() + within;
+  const begin = Date.now();
   for (;;) {
     const alive = targets.filter(isAlive);
     if (alive.length === 0) return;
-    if (Date.now() >= deadline) for (const target of alive) signalTarget(target, "SIGKILL");
+    for (const target of alive) {
+      if (Date.now() - begin >= Math.max(within, target.patience ?? 0)) signalTarget(target, "SIGKILL");
+    }
     await sleep(50);
   }
 }

@@ -20,6 +20,8 @@ export interface ProcessSpec {
   stopSignal?: NodeJS.Signals;
   /** Milliseconds after which a stop turns into SIGKILL. Default 10 s. */
   stopWithin?: number;
+  /** Also the guard gives it that long; it gives others a few seconds. */
+  patient?: boolean;
   /** Runs before every start, also before a restart. */
   prepare?: () => Promise<void>;
   /** Asked again and again until it answers true; what it throws counts as false. Without it, running is ready. */
@@ -187,7 +189,12 @@ function launchRun(spec: ProcessSpec, logFile: string): Run {
   }
   const pid = child.pid ?? 0;
   const run: Run = {
-    target: { pid, identity: (pid && processIdentity(pid)) || "ended", signal: spec.stopSignal ?? "SIGTERM" },
+    target: {
+      pid,
+      identity: (pid && processIdentity(pid)) || "ended",
+      signal: spec.stopSignal ?? "SIGTERM",
+      patience: spec.patient === true ? spec.stopWithin : undefined,
+    },
     // Without a pid the program could not be run at all.
     ended: pid === 0,
     stopping: false,

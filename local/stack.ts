@@ -3,6 +3,7 @@ import { startKubernetes, type KubernetesEndpoint, type KubernetesPorts } from "
 import { choosePort } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { createSupervisor, type Exit, type SupervisedProcess, type Supervisor } from "./processes.ts";
+import type { RealNodes } from "./real-node.ts";
 import { startTemporal, type TemporalEndpoint } from "./temporal.ts";
 import type { Tools } from "./tools.ts";
 
@@ -22,7 +23,7 @@ export interface Stack {
   databaseUrl: string | undefined;
   temporal: TemporalEndpoint | undefined;
   kubernetes: KubernetesEndpoint | undefined;
-  /** By name: postgres, temporal, etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok. */
+  /** By name: postgres, temporal, etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, and those of real nodes. */
   processes: ReadonlyMap<string, SupervisedProcess>;
   /** Also runs further programs, under the same guard; `stop` ends them first. */
   supervisor: Supervisor;
@@ -43,6 +44,8 @@ export async function startStack(options: {
   /** Ports that are not given are free ones. */
   ports?: Partial<StackPorts>;
   parts?: readonly StackPart[];
+  /** Default: simulated nodes only. */
+  realNodes?: RealNodes | undefined;
   /** False is for tests: faster, and only safe while the machine itself does not crash. */
   durable?: boolean;
   /** For Temporal, added to what `temporal-dev.yml` says. */
@@ -98,6 +101,7 @@ export async function startStack(options: {
           etcdPeer: await port("etcdPeer"),
           kwok: await port("kwok"),
         },
+        realNodes: options.realNodes,
       }),
     );
     const processes = [postgres?.process, temporal?.process, ...(kubernetes?.processes ?? [])];

@@ -2,19 +2,19 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createSupervisor } from "./processes.ts";
 import type { Progress } from "./progress.ts";
-import { toolCatalogue, type ToolName, toolNames } from "./tools/catalogue.ts";
+import { stackTools, toolCatalogue, type ToolName } from "./tools/catalogue.ts";
 import { buildWithGo, requireGo } from "./tools/go-build.ts";
 import { locateTool, pathDirectories } from "./tools/locate.ts";
 
-/** The path of each tool. */
-export type Tools = Record<ToolName, string>;
+/** The path of each tool that every local stack needs. */
+export type Tools = Record<(typeof stackTools)[number], string>;
 
 /**
- * Finds or installs tools, by default all. A tool of the right version is taken from, in this order: `<directory>/bin`, the
+ * Finds or installs tools, by default those of every local stack. A tool of the right version is taken from, in this order: `<directory>/bin`, the
  * directory that CELLWRIGHT_TOOLS_DIR names, PATH; what is missing is built from Go modules into `<directory>/bin`.
  * @throws when a tool is missing and cannot be built.
  */
-export async function ensureTools<Name extends ToolName = ToolName>(options: {
+export async function ensureTools<Name extends ToolName = keyof Tools>(options: {
   directory: string;
   progress: Progress;
   names?: readonly Name[];
@@ -25,7 +25,7 @@ export async function ensureTools<Name extends ToolName = ToolName>(options: {
   const directories = [own, ...(named === undefined || named === "" ? [] : [named]), ...pathDirectories()];
   const catalogue = toolCatalogue();
   const located = await Promise.all(
-    (options.names ?? toolNames).map(async (name) => ({ name, ...(await locateTool(catalogue[name], directories)) })),
+    (options.names ?? stackTools).map(async (name) => ({ name, ...(await locateTool(catalogue[name], directories)) })),
   );
   const found = new Map<ToolName, string>(
     located.flatMap(({ name, path }) => (path === undefined ? [] : [[name, path] as const])),
@@ -38,7 +38,7 @@ export async function ensureTools<Name extends ToolName = ToolName>(options: {
       }
     }
     const names = missing.map(({ name }) => name);
-    await requireGo(names);
+    await requireGo("build missing tools", `, or put these tools on PATH: ${names.join(", ")}`);
     progress.log(`Building ${names.length} tools from Go modules, once: ${names.join(", ")}.`);
     for (const [name, path] of await build(names)) found.set(name, path);
   }

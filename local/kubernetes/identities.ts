@@ -10,6 +10,7 @@ const groups = {
   "controller-manager": "system:masters",
   scheduler: "system:masters",
   kwok: "system:masters",
+  kubelet: "system:masters",
   // The product: no group, only what its role grants.
   cellwright: "",
 } as const;

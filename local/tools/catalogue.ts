@@ -8,11 +8,15 @@ export const toolNames = [
   "kube-scheduler",
   "kwok",
   "kubectl",
+  "kubelet",
 ] as const;
 export type ToolName = (typeof toolNames)[number];
 
+/** What every local stack needs; a kubelet, which there is for Linux only, just for real nodes. */
+export const stackTools = toolNames.filter((name) => name !== "kubelet");
+
 /** What a local cluster needs, and kubectl to look at it. */
-export const kubernetesTools = toolNames.filter((name) => name !== "temporal");
+export const kubernetesTools = stackTools.filter((name) => name !== "temporal");
 
 /** A program that the local stack runs. */
 export interface Tool {
@@ -78,6 +82,7 @@ export function toolCatalogue(): Record<ToolName, Tool> {
     "kube-apiserver": kubernetes("kube-apiserver"),
     "kube-controller-manager": kubernetes("kube-controller-manager"),
     "kube-scheduler": kubernetes("kube-scheduler"),
+    kubelet: kubernetes("kubelet"),
     kwok: {
       name: "kwok",
       version: "0.7.0",

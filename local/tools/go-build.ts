@@ -9,16 +9,20 @@ import type { Tool } from "./catalogue.ts";
 /** The newest `go` directive among the modules that are built. */
 const minimalGo = [1, 25] as const;
 
-/** @throws when there is no Go that could build the tools; the message says what to do. */
-export async function requireGo(missing: readonly string[]): Promise<void> {
-  const wish = `Install Go ${minimalGo.join(".")} or newer (https://go.dev/doc/install), or put these tools on PATH: ${missing.join(", ")}.`;
+/**
+ * @param task what Go is needed for, as in "Go is needed to …"
+ * @param otherwise what would do instead, behind the advice to install Go
+ * @throws when there is no Go that could do it; the message says what to do.
+ */
+export async function requireGo(task: string, otherwise: string): Promise<void> {
+  const wish = `Install Go ${minimalGo.join(".")} or newer (https://go.dev/doc/install)${otherwise}.`;
   let output: string;
   try {
     output = (await promisify(execFile)("go", ["version"])).stdout;
   } catch {
-    throw new Error(`Go is needed to build missing tools, and there is no "go" on PATH. ${wish}`);
+    throw new Error(`Go is needed to ${task}, and there is no "go" on PATH. ${wish}`);
   }
-  if (!isGoRecentEnough(output)) throw new Error(`Go is too old to build missing tools (${output.trim()}). ${wish}`);
+  if (!isGoRecentEnough(output)) throw new Error(`Go is too old to ${task} (${output.trim()}). ${wish}`);
 }
 
 /** Judges the output of `go version`. Development versions without a number pass. */

@@ -1,5 +1,6 @@
 /** A revision whose containers never become ready: found at beta, understood, and left behind. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { nodeKinds } from "../support/node-kinds.ts";
 import { startProduct, type Product } from "../support/product.ts";
 import { createShop, straight } from "../support/shop.ts";
 import { podChanges } from "../support/witness.ts";
@@ -12,12 +13,12 @@ afterAll(() => product.stop());
 
 const release = { ...straight, minGroups: 2, beta: true, pause: "ALL", progressDeadlineSeconds: 5 } as const;
 
-test(
-  "a bad revision fails at beta, fails again, is given up, and a good one replaces it",
-  { timeout: 300_000 },
-  async () => {
+test.for(nodeKinds)(
+  "on %s nodes a bad revision fails at beta, fails again, is given up, and a good one replaces it",
+  { timeout: 300_000, concurrent: true },
+  async (nodes) => {
     const { client, auditLog } = product;
-    const shop = await createShop(product, { services: { cart: 2 }, release });
+    const shop = await createShop(product, { nodes, services: { cart: 2 }, release });
     await shop.deploy();
     await shop.revision("cart", { tag: "bad-2" });
     const since = Date.now();

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PodObject } from "../../activities/kubernetes/objects.ts";
 import { readAuditLog } from "../support/audit-log.ts";
 import type { ReleaseOrder } from "../support/client.ts";
+import { nodeKinds } from "../support/node-kinds.ts";
 import { startProduct, type Product } from "../support/product.ts";
 import { createShop, straight, type Shop } from "../support/shop.ts";
 import { innocent, judge, lastImages, podChanges, type Case } from "../support/witness.ts";
@@ -37,10 +38,11 @@ function caseOf(shop: Shop, preview: ReleaseOrder, targets: Case["targets"], sin
   return { auditLog, namespace: shop.namespace, preview, targets, pool: database.pool, since };
 }
 
-describe.concurrent("a release", { timeout: 300_000 }, () => {
+describe.for(nodeKinds)("a release on %s nodes", { timeout: 300_000, concurrent: true }, (nodes) => {
   test("with beta and pause ALL over two cells and two services follows its preview, step by step", async () => {
     const { client } = product;
     const shop = await createShop(product, {
+      nodes,
       services: { cart: 3, web: 2 },
       release: { strategy: "QUICK", minGroups: 3, beta: true, pause: "ALL", readySeconds: 1 },
     });
@@ -120,7 +122,11 @@ describe.concurrent("a release", { timeout: 300_000 }, () => {
     ["QUICK goes through all cells at once", { strategy: "QUICK", pause: "OFF", minGroups: 1 }, [4], []],
   ] as const)("%s", async ([_name, release, groups, confirms]) => {
     const { client } = product;
-    const shop = await createShop(product, { services: { cart: 2 }, release: { minGroups: 2 } });
+    const shop = await createShop(product, {
+      nodes,
+      services: { cart: 2 },
+      release: { minGroups: 2 },
+    });
     await shop.deploy();
     await shop.revision("cart", { tag: "2", release });
     const since = Date.now();
@@ -138,6 +144,7 @@ describe.concurrent("a release", { timeout: 300_000 }, () => {
   test("first deployment creates everything, group after group, and changes nothing", async () => {
     const { client } = product;
     const shop = await createShop(product, {
+      nodes,
       services: { cart: 2 },
       release: { ...straight, minGroups: 2, pause: "FIRST" },
     });
@@ -169,7 +176,11 @@ describe.concurrent("a release", { timeout: 300_000 }, () => {
 
   test("looks from outside as promised, from the preview to the end", async () => {
     const { client } = product;
-    const shop = await createShop(product, { services: { cart: 1, web: 1 }, release: { pause: "ALL" } });
+    const shop = await createShop(product, {
+      nodes,
+      services: { cart: 1, web: 1 },
+      release: { pause: "ALL" },
+    });
     await shop.revision("cart", { tag: "1" });
     await shop.revision("web", { tag: "1" });
     const body = shop.body(["cart", "web"], { dependencies: [{ service: "web", needs: ["cart"] }] });

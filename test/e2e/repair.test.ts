@@ -4,6 +4,7 @@ import { paths } from "../../activities/kubernetes/client.ts";
 import type { PodObject } from "../../activities/kubernetes/objects.ts";
 import { releaseUpToTemplate } from "../support/held-order.ts";
 import { openHoldProxy } from "../support/hold-proxy.ts";
+import { nodeKinds, type NodeKind } from "../support/node-kinds.ts";
 import { startProduct, type Product } from "../support/product.ts";
 import { createShop, straight, type Shop } from "../support/shop.ts";
 import { podChanges } from "../support/witness.ts";
@@ -20,7 +21,7 @@ const betaFirst = { ...straight, minGroups: 2, beta: true, pause: "ALL" } as con
 /** Beta pods at the new tag, the others at the old one. */
 const onlyBeta = { "cart-cell-a-0": "2", "cart-cell-a-1": "1", "cart-cell-b-0": "2", "cart-cell-b-1": "1" };
 
-async function deploy(input: { kubeconfig?: string; cluster?: string } = {}): Promise<Shop> {
+async function deploy(input: { nodes: NodeKind; kubeconfig?: string; cluster?: string }): Promise<Shop> {
   const shop = await createShop(product, { services: { cart: 2 }, release: betaFirst, ...input });
   await shop.deploy();
   await shop.revision("cart", { tag: "2" });
@@ -83,10 +84,11 @@ async function takeAway(shop: Shop, how: "deleted" | "drained", wanted: Record<s
 }
 
 // One after the other: a drained node takes no pods, and the nodes belong to all.
-describe.for(["deleted", "drained"] as const)("pods %s", { timeout: 300_000 }, (how) => {
+const cases = nodeKinds.flatMap((nodes) => (["deleted", "drained"] as const).map((how) => ({ nodes, how })));
+describe.for(cases)("pods on $nodes nodes that are $how", { timeout: 300_000 }, ({ nodes, how }) => {
   test("while the order is paused at beta", async () => {
     const { client } = product;
-    const shop = await deploy();
+    const shop = await deploy({ nodes });
     const order = await client.release(shop.body(["cart"]));
     await client.waitFor(order.id, "AWAITING_CONFIRM");
     await client.act(order.id, "pause");
@@ -103,7 +105,7 @@ describe.for(["deleted", "drained"] as const)("pods %s", { timeout: 300_000 }, (
   test("after a cancel: nothing of the cancelled revision appears", async () => {
     const { client } = product;
     const proxy = await openHoldProxy();
-    const shop = await deploy({ kubeconfig: proxy.kubeconfig, cluster: `held-${how}` });
+    const shop = await deploy({ nodes, kubeconfig: proxy.kubeconfig, cluster: `held-${nodes}-${how}` });
     const order = await releaseUpToTemplate(product, shop, proxy, "cart");
     await client.act(order.id, "cancel");
     const allOld = Object.fromEntries(Object.keys(onlyBeta).map((pod) => [pod, "1"]));
@@ -115,7 +117,7 @@ describe.for(["deleted", "drained"] as const)("pods %s", { timeout: 300_000 }, (
 
   test("after the end: they are born at the new revision, nobody has to change them", async () => {
     const { client } = product;
-    const shop = await deploy();
+    const shop = await deploy({ nodes });
     const order = await client.release(shop.body(["cart"]));
     await client.drive(order.id);
     const since = Date.now();
@@ -127,7 +129,7 @@ describe.for(["deleted", "drained"] as const)("pods %s", { timeout: 300_000 }, (
 
   test("after a terminate at beta: it stays as it was left", async () => {
     const { client } = product;
-    const shop = await deploy();
+    const shop = await deploy({ nodes });
     const order = await client.release(shop.body(["cart"]));
     await client.waitFor(order.id, "AWAITING_CONFIRM");
     await client.act(order.id, "terminate", { reason: "something else comes first" });

@@ -1,10 +1,12 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundleWorkflowCode } from "@temporalio/worker";
 import type { TestProject } from "vitest/node";
 import { localDirectory, projectRoot } from "../../local/paths.ts";
-import { createProgress } from "../../local/progress.ts";
-import { startStack } from "../../local/stack.ts";
+import { createSupervisor, type Supervisor } from "../../local/processes.ts";
+import { createProgress, type Progress } from "../../local/progress.ts";
+import { NoRealNodesError, prepareRealNodes, type RealNodes } from "../../local/real-node.ts";
+import { startStack, type Stack } from "../../local/stack.ts";
 import { ensureTools, type Tools } from "../../local/tools.ts";
 
 /** What every test of the `stack` project gets, by `inject("stack")`. */
@@ -12,7 +14,7 @@ export interface ProvidedStack {
   /** Of an empty database; tests make their own beside it. */
   databaseUrl: string;
   temporal: { address: string; namespace: string };
-  kubernetes: { server: string; auditLog: string; kubeconfigs: { admin: string; cellwright: string } };
+  kubernetes: NonNullable<Stack["kubernetes"]>;
   /** Pids by name, for tests that look at the stack's processes. Tests that kill a server start their own. */
   pids: Record<string, number>;
   /** For tests that start servers of their own. */
@@ -38,7 +40,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
     // Who owns the old state is asked, and leftovers are ended, before it is taken away.
     await (await startStack({ directory: state, tools, parts: [], log: () => {} })).stop();
     rmSync(state, { recursive: true, force: true });
-    return await startStack({ directory: state, tools, durable: false, log: (line) => progress.log(line) });
+    const supervisor = await createSupervisor({ directory: state });
+    try {
+      const realNodes = (await needsRealNodes(project)) ? await realNodesOfRun(supervisor, progress) : undefined;
+      const log = (line: string): void => progress.log(line);
+      return await startStack({ directory: state, supervisor, tools, realNodes, durable: false, log });
+    } catch (error) {
+      await supervisor.close();
+      throw error;
+    }
   });
   const { databaseUrl, temporal, kubernetes } = stack;
   if (databaseUrl === undefined || temporal === undefined || kubernetes === undefined) {
@@ -48,6 +58,24 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const workflowBundle = await bundleWorkflows(directory);
   project.provide("stack", { databaseUrl, temporal, kubernetes, pids, tools, workflowBundle });
   return () => stack.stop();
+}
+
+/** Whether any test file of this run has tests on real nodes: others need not wait for them. */
+async function needsRealNodes(project: TestProject): Promise<boolean> {
+  const named = process.argv.slice(2).filter((argument) => argument.endsWith(".ts"));
+  const { testFiles } = await project.globTestFiles(named);
+  return testFiles.some((file) => readFileSync(file, "utf8").includes("node-kinds.ts"));
+}
+
+/** Two real nodes beside the simulated ones, each with a cell's label of its own; undefined where this machine has none. */
+async function realNodesOfRun(supervisor: Supervisor, progress: Progress): Promise<RealNodes | undefined> {
+  try {
+    return await prepareRealNodes({ cells: ["cell-r1", "cell-r2"], supervisor, progress });
+  } catch (error) {
+    if (!(error instanceof NoRealNodesError) || process.env["REQUIRE_REAL_NODE"] === "1") throw error;
+    progress.log(`${error.message} The tests on them are skipped; REQUIRE_REAL_NODE=1 would make that a failure.`);
+    return undefined;
+  }
 }
 
 const quiet = (): void => {};

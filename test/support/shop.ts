@@ -4,6 +4,7 @@ import { paths } from "../../activities/kubernetes/client.ts";
 import type { List, PodObject } from "../../activities/kubernetes/objects.ts";
 import type { RevisionBody } from "../../domain/catalogue/revision.ts";
 import type { OrderBody, ReleaseOrder } from "./client.ts";
+import { cellsOn, type NodeKind } from "./node-kinds.ts";
 import type { Product } from "./product.ts";
 
 type Release = NonNullable<RevisionBody["release"]>;
@@ -23,7 +24,9 @@ export type ShopInput = {
   services: Readonly<Record<string, number>>;
   /** Policy of every revision that does not say otherwise. */
   release?: Release;
-  /** Cell → its node selector. Default: cell-a and cell-b of the run's cluster. */
+  /** Where the pods are; on real nodes they have a readiness probe. Default `kwok`. */
+  nodes?: NodeKind;
+  /** Cell → its node selector. Default: cell-a and cell-b of the run's cluster, on such nodes. */
   cells?: Readonly<Record<string, Record<string, string>>>;
   /** Text of the kubeconfig to register. Default: that of the product's own identity. */
   kubeconfig?: string;
@@ -58,7 +61,8 @@ let counter = 0;
 export async function createShop(product: Product, input: ShopInput): Promise<Shop> {
   const { client } = product;
   const cluster = input.cluster ?? "local";
-  const cells = input.cells ?? { "cell-a": { cell: "cell-a" }, "cell-b": { cell: "cell-b" } };
+  const { nodes = "kwok" } = input;
+  const cells = input.cells ?? cellsOn(nodes);
   const group = `shop-${counter++}`;
   const namespace = input.namespace ?? (await product.newKubernetesNamespace());
   const at = `/api/v1/workspace-groups/${group}`;
@@ -81,9 +85,17 @@ export async function createShop(product: Product, input: ShopInput): Promise<Sh
     async revision(service, { tag, replicas = input.services[service] ?? 1, release, level = "1" }) {
       const scale = (cell: string): number => (typeof replicas === "number" ? replicas : (replicas[cell] ?? 0));
       const named = typeof replicas === "number" ? Object.keys(cells) : Object.keys(replicas);
+      const probe = { httpGet: { path: "/healthz", port: 8080 }, periodSeconds: 1, failureThreshold: 1 };
       const body: RevisionBody = {
         template: {
-          containers: [{ name: "main", image: `shop/${service}:${tag}`, env: [{ name: "LEVEL", value: level }] }],
+          containers: [
+            {
+              name: "main",
+              image: `shop/${service}:${tag}`,
+              env: [{ name: "LEVEL", value: level }],
+              ...(nodes === "real" && { readinessProbe: probe }),
+            },
+          ],
         },
         cells: Object.fromEntries(named.map((cell) => [cell, { replicas: scale(cell) }])),
         release: { ...straight, ...input.release, ...release },

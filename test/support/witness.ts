@@ -70,7 +70,8 @@ function changesIn(records: readonly AuditRecord[], since: number): PodChange[] 
   const changes: PodChange[] = [];
   /** Pod → ids of its containers so far. */
   const known = new Map<string, Set<string>>();
-  const open = new Map<string, PodChange>();
+  /** Pod → its last change, while it has not come back, and ids of the containers it had before. */
+  const open = new Map<string, { change: PodChange; before: Set<string> }>();
   for (const record of records) {
     if (record.status >= 300) continue;
     const image = patchedImage(record);
@@ -78,22 +79,27 @@ function changesIn(records: readonly AuditRecord[], since: number): PodChange[] 
       const { name: pod, user, receivedAt, answeredAt: storedAt } = record;
       const change = { pod, image, user, receivedAt, storedAt };
       changes.push(change);
-      open.set(pod, change);
+      open.set(pod, { change, before: known.get(pod) ?? new Set() });
       continue;
     }
     if (record.subresource !== "status") continue;
     const { status } = (record.body ?? {}) as Body;
     const ids = (status?.containerStatuses ?? []).flatMap((one) => (one.containerID ? [one.containerID] : []));
-    const before = known.get(record.name) ?? new Set();
-    known.set(record.name, new Set([...before, ...ids]));
-    const change = open.get(record.name);
+    known.set(record.name, new Set([...(known.get(record.name) ?? []), ...ids]));
+    const waited = open.get(record.name);
     const isReady = status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true;
-    if (change === undefined || !isReady || ids.every((id) => before.has(id))) continue;
-    if (status?.containerStatuses?.some((one) => one.image === change.image) !== true) continue;
+    if (waited === undefined || !isReady || ids.every((id) => waited.before.has(id))) continue;
+    const { change } = waited;
+    if (status?.containerStatuses?.some((one) => shortImage(one.image) === change.image) !== true) continue;
     change.upAt = record.receivedAt;
     open.delete(record.name);
   }
   return changes;
+}
+
+/** A container runtime reports the whole reference of an image, where the spec may leave out the default registry. */
+function shortImage(image: string | undefined): string | undefined {
+  return image?.replace(/^docker\.io\//, "");
 }
 
 /** The image that an accepted write of a pod sets; undefined when it sets none. */

@@ -1,0 +1,3 @@
+module cellwright.local/examples/shop/server
+
+go 1.25
