@@ -7,6 +7,7 @@ import { auth } from "./plugins/auth.ts";
 import { metrics } from "./plugins/metrics.ts";
 import { openapi } from "./plugins/openapi.ts";
 import { problems } from "./plugins/problems.ts";
+import { reference, referenceAccess } from "./plugins/reference.ts";
 import { validation } from "./plugins/validation.ts";
 import { applicationRoutes } from "./routes/applications.ts";
 import { appServiceRoutes } from "./routes/app-services.ts";
@@ -32,9 +33,11 @@ export function buildApp(deps: AppDependencies): App {
 
   app.register(problems);
   app.register(validation);
+  app.register(referenceAccess);
   app.register(auth, { verifyToken: deps.verifyToken });
   app.register(audit, { database: deps.database });
   app.register(openapi);
+  app.register(reference);
   app.register(metrics);
   app.register(async (root: App) => healthRoutes(root, deps));
   app.register(

@@ -7,8 +7,7 @@ import { readApiConfig } from "../workers/config.ts";
 import { aborted, connectClient, createLog, runProcess, tellReady, untilItWorks } from "../workers/process.ts";
 import { buildApp } from "./app.ts";
 import { createTokenVerifier } from "./identity.ts";
-import { orderEventRoutes } from "./routes/order-events.ts";
-import { releaseOrderRoutes } from "./routes/release-orders.ts";
+import { orderRoutes } from "./routes/orders.ts";
 
 const config = readApiConfig();
 const log = createLog("api", config.logLevel);
@@ -28,7 +27,7 @@ runProcess(log, async (signal) => {
         check: () => connection.workflowService.describeNamespace({ namespace: config.temporal.namespace }),
       },
     ],
-    routes: [releaseOrderRoutes(createOrderEngine(client, config.historyLimit)), orderEventRoutes()],
+    routes: orderRoutes(createOrderEngine(client, config.historyLimit)),
   });
   const address = await app.listen({ host: config.host, port: config.port });
   log.info({ address }, "listening");

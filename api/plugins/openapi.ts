@@ -1,6 +1,9 @@
-import swagger from "@fastify/swagger";
+import swagger, { type FastifyDynamicSwaggerOptions } from "@fastify/swagger";
 import fp from "fastify-plugin";
 import type { TSchema } from "typebox";
+import { BODY_EXAMPLES } from "../openapi/examples.ts";
+import { operationId } from "../openapi/operation-id.ts";
+import { problemResponse, type ProblemStatus } from "../openapi/problems.ts";
 import { ProblemDocument } from "../problem.ts";
 
 const TAGS = {
@@ -30,6 +33,7 @@ export const openapi = fp(
         components: { securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
         security: [{ bearer: [] }],
       },
+      transformObject: (made) => ("openapiObject" in made ? complete(made.openapiObject) : made.swaggerObject),
       refResolver: {
         buildLocalReference: (json, _base, _fragment, index) =>
           typeof json.$id === "string" ? json.$id : `schema-${index}`,
@@ -40,19 +44,28 @@ export const openapi = fp(
   { name: "openapi", fastify: "5.x", dependencies: ["auth"] },
 );
 
-const MEANINGS = {
-  400: "Malformed request",
-  401: "No valid token",
-  403: "The role does not allow it",
-  404: "No such thing",
-  409: "The present state does not allow it; the detail says why",
-  412: "It has changed in the meantime",
-  413: "Too large",
-  415: "Not JSON",
-  422: "Not valid; every fault is listed",
-  429: "Too many at a time; the detail says what to do",
-  503: "Temporarily unavailable",
-} as const;
+type Document = Partial<
+  Extract<
+    Parameters<NonNullable<FastifyDynamicSwaggerOptions["transformObject"]>>[0],
+    { openapiObject: unknown }
+  >["openapiObject"]
+>;
+
+/** Gives every operation its name, and an example of its body. */
+function complete(document: Document): Document {
+  for (const [path, operations] of Object.entries(document.paths ?? {})) {
+    for (const method of ["get", "put", "post", "patch", "delete"] as const) {
+      const operation = operations?.[method];
+      if (operation === undefined) continue;
+      operation.operationId ??= operationId(method, path);
+      const example = BODY_EXAMPLES[operation.operationId];
+      const body = operation.requestBody;
+      if (example === undefined || body === undefined || !("content" in body)) continue;
+      for (const media of Object.values(body.content)) media.example ??= example;
+    }
+  }
+  return document;
+}
 
 const COMMON = [400, 401, 403, 503] as const;
 const WITH_BODY = [409, 413, 415, 422] as const;
@@ -64,20 +77,12 @@ const WITH_BODY = [409, 413, 415, 422] as const;
 export function responses(
   kind: "read" | "body" | "bodiless",
   successes: Readonly<Record<number, TSchema>>,
-  ...further: readonly (keyof typeof MEANINGS)[]
+  ...further: readonly ProblemStatus[]
 ): Record<number, unknown> {
   const by = { read: [], body: WITH_BODY, bodiless: [409] as const }[kind];
   const problems = [...COMMON, ...by, ...further].toSorted((one, other) => one - other);
   return {
     ...successes,
-    ...Object.fromEntries(
-      problems.map((status) => [
-        status,
-        {
-          description: MEANINGS[status],
-          content: { "application/problem+json": { schema: { $ref: "Problem#" } } },
-        },
-      ]),
-    ),
+    ...Object.fromEntries(problems.map((status) => [status, problemResponse(status)])),
   };
 }

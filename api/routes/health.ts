@@ -1,7 +1,10 @@
 import Type from "typebox";
 import type { App, AppDependencies, ReadinessCheck } from "../dependencies.ts";
+import { problemResponse } from "../openapi/problems.ts";
+import type { Tag } from "../plugins/openapi.ts";
 import { Problem } from "../problem.ts";
 
+const tags: Tag[] = ["health"];
 /** Longest time, in milliseconds, that a readiness check may take. */
 const BOUND = 3_000;
 
@@ -11,17 +14,28 @@ export function healthRoutes(app: App, deps: AppDependencies): void {
     { name: "database", check: () => deps.database.pool.query("select 1") },
     ...(deps.readiness ?? []),
   ];
-  const Ready = Type.Object({ status: Type.String() });
+  const State = Type.Object({ status: Type.String({ description: "alive, or ready" }) });
 
   app.get(
     "/healthz",
-    { config: { access: "public" }, schema: { tags: ["health"], security: [], response: { 200: Ready } } },
+    {
+      config: { access: "public" },
+      schema: { summary: "Whether the process lives", tags, security: [], response: { 200: State } },
+    },
     () => ({ status: "alive" }),
   );
 
   app.get(
     "/readyz",
-    { config: { access: "public" }, schema: { tags: ["health"], security: [], response: { 200: Ready } } },
+    {
+      config: { access: "public" },
+      schema: {
+        summary: "Whether everything that the process needs answers too",
+        tags,
+        security: [],
+        response: { 200: State, 503: problemResponse(503) },
+      },
+    },
     async (request) => {
       const results = await Promise.allSettled(checks.map(({ check }) => bounded(check)));
       const away = checks.filter((_check, index) => results[index]?.status === "rejected").map(({ name }) => name);

@@ -80,7 +80,7 @@ describe("access", () => {
   });
 
   test("only these routes are public, and every other one says what it needs", async () => {
-    for (const path of ["/healthz", "/readyz", "/metrics", "/openapi.json"]) {
+    for (const path of ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"]) {
       expect([path, (await api.call("GET", path, undefined, { authorization: null })).statusCode]).toEqual([path, 200]);
     }
     const { paths } = (await api.call("GET", "/openapi.json")).json();

@@ -1,0 +1,9 @@
+import type { OrderEngine } from "../../domain/pipeline/engine.ts";
+import type { App, AppDependencies } from "../dependencies.ts";
+import { orderEventRoutes } from "./order-events.ts";
+import { releaseOrderRoutes } from "./release-orders.ts";
+
+/** All routes of orders, which need somebody who carries orders out. */
+export function orderRoutes(engine: OrderEngine): ((app: App, deps: AppDependencies) => void)[] {
+  return [releaseOrderRoutes(engine), orderEventRoutes()];
+}
