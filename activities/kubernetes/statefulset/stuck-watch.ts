@@ -83,6 +83,8 @@ export class StuckWatch {
   async #tellOne(pod: Watched): Promise<string> {
     if (pod.refusal !== undefined) return pod.refusal;
     const events = await this.#read(pod);
+    const stuck = diagnose({ ...pod, pod: pod.facts, events, now: Date.now() });
+    if (stuck !== undefined) this.#stuck.set(pod.name, stuck);
     const fresh = pod.facts === undefined ? eventsOf(events, pod.name) : freshEvents(pod.facts, events);
     return whyNot(pod.facts, pod.judgement, fresh);
   }
