@@ -1,5 +1,6 @@
 /** What a release costs Temporal as its pods grow: history events in all, and for each pod. */
-import { measureRelease, type Installation } from "./release.ts";
+import { measureRelease } from "./cost.ts";
+import type { Installation } from "./service.ts";
 
 /** Pods of each release. */
 const SIZES = [20, 200, 1_000];

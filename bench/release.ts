@@ -1,130 +1,183 @@
-/** Releases one service over REST, as a person would, and tells what it cost. */
-import { readFileSync } from "node:fs";
+/**
+ * How fast a release is, each time against a floor on the same servers at the same time: ours and the floors take turns,
+ * and every change is timed by one watch that belongs to neither.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Client } from "@temporalio/client";
-import { createClusterClient } from "../activities/kubernetes/client.ts";
-import type { ReleaseOrder } from "../local/example-order.ts";
-import type { Rest } from "../local/rest.ts";
-import { readAuditLog } from "../test/support/audit-log.ts";
+import type { ClusterClient } from "../activities/kubernetes/client.ts";
+import type { Manifest } from "../domain/workload/render.ts";
+import { measureConfirms } from "./confirm.ts";
+import { measureRelease } from "./cost.ts";
+import { applyDeployment, createService } from "./floors/deployment.ts";
+import type { ScriptMessage } from "./floors/script.ts";
+import { startProgram } from "./program.ts";
+import { CELLS, imageOf, openService, SERVICE } from "./service.ts";
+import type { Change, ReleaseInstallation, Work } from "./service.ts";
+import { quantile } from "./statistics.ts";
+import { allRun, openWitness } from "./witness.ts";
 
-/** Where the release is measured. */
-export type Installation = {
-  rest: Rest;
-  temporal: Client;
-  kubernetes: { auditLog: string; kubeconfigs: { admin: string; cellwright: string } };
+type Sizes = {
+  work: Work;
+  rounds: number;
+  warmUp: number;
+  confirms: { orders: number; each: number };
+  costs: number[];
 };
 
-/** What is released: one service in two cells, its pods cut into groups of the same size. */
-export type Work = { pods: number; groups: number };
-
-export type Cost = {
-  /** Of Temporal's histories. */
-  events: { order: number; app: number; total: number };
-  /** Activities by their name: what was called, whatever the number of tries. */
-  calls: Record<string, number>;
-  /** Patches of pods by Cellwright that the API server accepted. */
-  patches: number;
-  /** From the start to the order's end, ms. */
-  duration: number;
+const FULL: Sizes = {
+  work: { pods: 200, groups: 4 },
+  rounds: 5,
+  warmUp: 1,
+  confirms: { orders: 10, each: 20 },
+  costs: [20, 200],
+};
+/** One round of little work: shows that everything runs, not how fast. */
+const QUICK: Sizes = {
+  work: { pods: 24, groups: 4 },
+  rounds: 1,
+  warmUp: 0,
+  confirms: { orders: 1, each: 3 },
+  costs: [12],
 };
 
-const ORDERS = "/api/v1/release-orders";
-/** For an order's every step, ms. */
-const BOUND = 15 * 60_000;
+/** Left to the servers between two changes, so that none pays for what another left behind, ms. */
+const SETTLE = 1_500;
 
-/** Deploys a service at tag 1 and then releases tag 2 in place; answers with the cost of the latter. */
-export async function measureRelease(installation: Installation, { pods, groups }: Work): Promise<Cost> {
-  const { rest, temporal, kubernetes } = installation;
-  const name = `bench-${pods}-${Date.now().toString(36)}`;
-  const at = `/api/v1/workspace-groups/${name}`;
-  await prepare(installation, name);
-  const cells = { "cell-a": { replicas: Math.ceil(pods / 2) }, "cell-b": { replicas: Math.floor(pods / 2) } };
-  const release = async (tag: string): Promise<{ order: ReleaseOrder & { workflowId: string }; begin: number }> => {
-    await rest.send("POST", `${at}/app-services/web/revisions`, {
-      template: { containers: [{ name: "main", image: `bench/web:${tag}` }] },
-      cells,
-      release: {
-        strategy: "QUICK",
-        minGroups: groups,
-        beta: false,
-        pause: "OFF",
-        upgrade: "IN_PLACE",
-        readySeconds: 0,
-      },
-    });
-    const body = { workspaceGroup: name, title: `${pods} pods to ${tag}`, type: "GROUPED", apps: [{ service: "web" }] };
-    const { id } = await rest.send<ReleaseOrder>("POST", ORDERS, body);
-    const ready = await reach(rest, id, "READY");
-    if (ready.apps?.[0]?.groups?.length !== groups) throw new Error(`${pods} pods are not in ${groups} groups`);
-    const begin = Date.now();
-    await rest.send("POST", `${ORDERS}/${id}/actions/start`, { digest: ready.digest });
-    return { order: await reach(rest, id, "SUCCEEDED"), begin };
+/** `print` gets one JSON object for each figure. */
+export async function benchRelease(
+  installation: ReleaseInstallation,
+  print: (result: object) => void,
+  { quick = false }: { quick?: boolean } = {},
+): Promise<void> {
+  const { work, rounds, warmUp, confirms, costs } = quick ? QUICK : FULL;
+  await benchChanges(installation, { work, rounds, warmUp }, print);
+
+  const { ours, floor } = await measureConfirms(installation, confirms);
+  for (const share of [0.5, 0.9]) {
+    const name = `confirm-to-first-pod-change-p${share * 100}`;
+    print(line(name, { confirms: ours.length }, quantile(ours, share), quantile(floor, share)));
+  }
+
+  for (const pods of costs) {
+    const each = { pods, groups: work.groups };
+    const { writes } = await measureRelease(installation, each);
+    const { pods: patches = 0, ...others } = writes;
+    const rest = Object.values(others).reduce((sum, number) => sum + number, 0);
+    print({ bench: "writes-per-pod", work: each, per_pod: patches / pods, besides: rest, writes });
+  }
+}
+
+async function benchChanges(
+  installation: ReleaseInstallation,
+  { work, rounds, warmUp }: Pick<Sizes, "work" | "rounds" | "warmUp">,
+  print: (result: object) => void,
+): Promise<void> {
+  const contest = await openContest(installation, work);
+  const times: Record<keyof Contest["changes"], number[]> = { inPlace: [], deployment: [], script: [] };
+  try {
+    for (let round = 0; round < warmUp + rounds; round++) {
+      for (const name of Object.keys(times) as (keyof typeof times)[]) {
+        await sleep(SETTLE);
+        const time = await contest.changes[name](`${round}-${name.toLowerCase()}`);
+        if (round >= warmUp) times[name].push(time);
+      }
+    }
+  } finally {
+    await contest.close();
+  }
+  const of = (name: keyof typeof times): number => quantile(times[name], 0.5);
+  const said = { ...work, rounds };
+  print(line("in-place-vs-deployment", said, of("inPlace"), of("deployment")));
+  print(line("in-place-vs-script", said, of("inPlace"), of("script")));
+}
+
+/** Each change brings all pods to a tag and answers with its time, ms. */
+type Contest = {
+  changes: Record<"inPlace" | "deployment" | "script", (tag: string) => Promise<number>>;
+  close(): Promise<void>;
+};
+
+async function openContest(installation: ReleaseInstallation, work: Work): Promise<Contest> {
+  const service = await openService(installation, work);
+  const { kube, namespace } = service;
+  const [ofDeployment, ofScript] = [`${namespace}-deployment`, `${namespace}-script`];
+  for (const name of [ofDeployment, ofScript]) {
+    await kube.request({ method: "POST", path: "/api/v1/namespaces", body: { metadata: { name } } });
+  }
+  const witnesses = {
+    ours: await openWitness(kube, namespace),
+    deployment: await openWitness(kube, ofDeployment),
+    script: await openWitness(kube, ofScript),
   };
+  const done = (of: keyof typeof witnesses, tag: string): Promise<number> =>
+    witnesses[of].until(`${of} at ${tag}`, allRun(imageOf(tag), work.pods));
 
-  await release("1");
-  const { order, begin } = await release("2");
-  const duration = Date.now() - begin;
-  const [own, app] = [
-    await readHistory(temporal, order.workflowId),
-    await readHistory(temporal, `${order.workflowId}/web`),
-  ];
-  const calls: Record<string, number> = {};
-  for (const call of [...own.calls, ...app.calls]) calls[call] = (calls[call] ?? 0) + 1;
-  const patches = readAuditLog(kubernetes.auditLog, {
-    namespace: name,
-    user: "cellwright",
-    verb: "patch",
-    resource: "pods",
-  });
+  const first = await service.plan({ tag: "first", version: "first" });
+  await service.start(first);
+  const { apps } = await service.reach(first, "SUCCEEDED");
+  await createService(kube, ofDeployment);
+  await applyDeployment(kube, ofDeployment, work, "first");
+  await copyWorkload(kube, namespace, ofScript, work);
+  await Promise.all([done("deployment", "first"), done("script", "first")]);
+  const groups = (apps?.[0]?.groups ?? []).map(({ pods = [] }) => pods.map(({ name }) => name));
+  const sets = CELLS.map((cell) => `${SERVICE}-${cell}`);
+  const script = await startProgram<ScriptMessage>("floors/script.ts", [
+    installation.kubernetes.kubeconfigs.admin,
+    ofScript,
+  ]);
+  const version = "first";
+
+  const release = async (change: Change): Promise<number> => {
+    const order = await service.plan(change);
+    const begin = performance.now();
+    await service.start(order);
+    const time = (await done("ours", change.tag)) - begin;
+    await service.reach(order, "SUCCEEDED");
+    return time;
+  };
   return {
-    events: { order: own.events, app: app.events, total: own.events + app.events },
-    calls,
-    patches: patches.filter(({ receivedAt, status }) => receivedAt >= begin && status < 300).length,
-    duration,
+    changes: {
+      inPlace: (tag) => release({ tag, version }),
+      async deployment(tag) {
+        const begin = performance.now();
+        await applyDeployment(kube, ofDeployment, work, tag);
+        return (await done("deployment", tag)) - begin;
+      },
+      async script(tag) {
+        await script.tell({ do: "prepare" });
+        const begin = performance.now();
+        const [end] = await Promise.all([
+          done("script", tag),
+          script.tell({ do: "go", sets, groups, image: imageOf(tag) }),
+        ]);
+        return end - begin;
+      },
+    },
+    async close() {
+      await script.close();
+      for (const witness of Object.values(witnesses)) witness.close();
+    },
   };
 }
 
-async function prepare({ rest, kubernetes: { kubeconfigs } }: Installation, name: string): Promise<void> {
-  const kubeconfig = readFileSync(kubeconfigs.admin, "utf8");
-  const admin = await createClusterClient({ cluster: "local", kubeconfig, timeoutMs: 20_000 });
-  await admin.request({ method: "POST", path: "/api/v1/namespaces", body: { metadata: { name } } });
-  const at = `/api/v1/workspace-groups/${name}`;
-  await rest.send("PUT", "/api/v1/clusters/local", {
-    access: "kubeconfig",
-    kubeconfig: readFileSync(kubeconfigs.cellwright, "utf8"),
-  });
-  await rest.send("PUT", at, {});
-  await rest.send("PUT", `${at}/workspaces/main`, { region: "local" });
-  for (const cell of ["cell-a", "cell-b"]) {
-    const place = { workspace: "main", zone: "RZ01", az: "az-a", cluster: "local", nodeSelector: { cell } };
-    await rest.send("PUT", `${at}/cells/${cell}`, place);
-  }
-  await rest.send("PUT", `${at}/applications/bench`, { owner: "bench" });
-  await rest.send("PUT", `${at}/app-services/web`, { application: "bench", namespace: name });
-}
-
-const LOST = new Set(["INIT_FAILED", "FAILED", "TERMINATED", "ABANDONED", "CANCELLED"]);
-
-async function reach(rest: Rest, id: string, state: string): Promise<ReleaseOrder & { workflowId: string }> {
-  for (const until = Date.now() + BOUND; ;) {
-    const order = await rest.get<ReleaseOrder & { workflowId: string }>(`${ORDERS}/${id}`);
-    if (order.state === state) return order;
-    if (LOST.has(order.state) || Date.now() > until) throw new Error(`order ${id} is ${order.state}: ${order.reason}`);
-    await sleep(200);
+/** Makes what the script changes: our StatefulSets and their Service as they are, without what Cellwright notes on them. */
+async function copyWorkload(kube: ClusterClient, from: string, to: string, { pods }: Work): Promise<void> {
+  const copy = async (path: string, change: object = {}): Promise<void> => {
+    const [, version = "", kind = "", name = ""] = /^(.+)\/(.+)\/(.+)$/.exec(path) ?? [];
+    const at = (namespace: string): string => `${version}/namespaces/${namespace}/${kind}`;
+    const { spec } = await kube.request<Manifest>({ method: "GET", path: `${at(from)}/${name}` });
+    await kube.request({ method: "POST", path: at(to), body: { metadata: { name }, spec: { ...spec, ...change } } });
+  };
+  await copy(`/api/v1/services/${SERVICE}`);
+  const replicas = [Math.ceil(pods / 2), Math.floor(pods / 2)];
+  for (const [index, cell] of CELLS.entries()) {
+    await copy(`/apis/apps/v1/statefulsets/${SERVICE}-${cell}`, { replicas: replicas[index] });
   }
 }
 
-/** Of a closed workflow that has not continued as new: releases of this size do not. */
-async function readHistory(temporal: Client, workflowId: string): Promise<{ events: number; calls: string[] }> {
-  const handle = temporal.workflow.getHandle(workflowId);
-  // The order's record ends a moment before its workflow does.
-  await handle.result();
-  const events = (await handle.fetchHistory()).events ?? [];
-  if (events[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId) {
-    throw new Error(`${workflowId} has continued as new: its last history is not the whole`);
-  }
-  const calls = events.flatMap(
-    ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name ?? [],
-  );
-  return { events: events.length, calls };
+function line(bench: string, work: object, ours: number, floor: number): object {
+  return { bench, work, ours_s: seconds(ours), floor_s: seconds(floor), ratio: Number((ours / floor).toFixed(3)) };
+}
+
+function seconds(ms: number): number {
+  return Number((ms / 1000).toFixed(4));
 }

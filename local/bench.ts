@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Client, Connection } from "@temporalio/client";
 import { benchHistory } from "../bench/history.ts";
+import { benchRelease } from "../bench/release.ts";
 import { audience, ensureIdentity, issuer } from "./identity.ts";
 import { onStopRequest } from "./lifetime.ts";
 import { localDirectory } from "./paths.ts";
@@ -14,11 +15,16 @@ import { createRest } from "./rest.ts";
 import { describeExit, startStack } from "./stack.ts";
 import { ensureTools } from "./tools.ts";
 
-const benches = { history: benchHistory };
+const benches = { history: benchHistory, release: benchRelease };
 
-const [name = "", ...more] = process.argv.slice(2);
-if (!Object.hasOwn(benches, name) || more.length > 0) {
-  console.error(`Usage: npm run bench -- ${Object.keys(benches).join("|")}`);
+const [name = "", ...options] = process.argv.slice(2);
+const quick = options.includes("--quick");
+if (!Object.hasOwn(benches, name) || options.some((option) => option !== "--quick") || (quick && name !== "release")) {
+  console.error(`Usage: npm run bench -- history|release [--quick]
+
+  history   what releases of growing size cost Temporal
+  release   how fast a release is, against floors on the same servers; --quick: one round of little work
+`);
   process.exit(2);
 }
 
@@ -86,10 +92,11 @@ async function measure(bench: (typeof benches)[keyof typeof benches]): Promise<v
   const installation = {
     rest: createRest(`http://127.0.0.1:${port}`, await identity.issueToken("bench", ["admin"])),
     temporal: new Client({ connection, namespace: temporal.namespace }),
+    temporalServer: temporal,
     kubernetes,
   };
   try {
-    await progress.during(name, () => bench(installation, (result) => console.log(JSON.stringify(result))));
+    await progress.during(name, () => bench(installation, (result) => console.log(JSON.stringify(result)), { quick }));
   } finally {
     await connection.close();
   }

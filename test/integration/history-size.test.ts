@@ -1,6 +1,6 @@
 /** Temporal's part of a release does not grow with its pods: one activity moves a group, however large it is. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { measureRelease, type Cost } from "../../bench/release.ts";
+import { measureRelease, type Cost } from "../../bench/cost.ts";
 import { createRest } from "../../local/rest.ts";
 import { startProduct, type Product } from "../support/product.ts";
 
