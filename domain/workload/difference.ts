@@ -20,9 +20,9 @@ export type Difference = {
  * only if the pods do not differ at all.
  */
 export function differenceOf(from: Rendering, to: Rendering): Difference {
-  const before = imagesOf(from);
+  const before = new Map(Object.entries(imagesOf(from)));
   const images = Object.entries(imagesOf(to)).flatMap(([container, image]) => {
-    const old = before[container];
+    const old = before.get(container);
     return old === undefined || old === image ? [] : [{ container, from: old, to: image }];
   });
   const shape = describeChanges(withoutImages(from), withoutImages(to));

@@ -13,7 +13,7 @@ import { renderScheduling } from "./render-scheduling.ts";
 
 /** The image of a container (also of an init container) in the rendering's cell. */
 export function imageIn({ placement, spec }: Rendering, container: { name: string; image: string }): string {
-  return spec.cells[placement.cell]?.image[container.name] ?? container.image;
+  return own(own(spec.cells, placement.cell)?.image, container.name) ?? container.image;
 }
 
 export function renderPodTemplate(rendering: Rendering, workload: string): JsonObject {
@@ -103,14 +103,14 @@ function renderContainer(rendering: Rendering, container: Container): JsonObject
 
 /** The container's variables with the cell's own put in their places, further ones behind. */
 function environmentIn({ placement, spec }: Rendering, container: InitContainer): EnvironmentVariable[] {
-  const own = spec.cells[placement.cell]?.env[container.name] ?? [];
-  const values = new Map(own.map(({ name, value }) => [name, value]));
+  const cellsOwn = own(own(spec.cells, placement.cell)?.env, container.name) ?? [];
+  const values = new Map(cellsOwn.map(({ name, value }) => [name, value]));
   const known = new Set(container.env.map(({ name }) => name));
   const replaced = container.env.map((variable) => {
     const value = values.get(variable.name);
     return value === undefined ? variable : { name: variable.name, value };
   });
-  return [...replaced, ...own.filter(({ name }) => !known.has(name))];
+  return [...replaced, ...cellsOwn.filter(({ name }) => !known.has(name))];
 }
 
 function renderVariable({ name, value, valueFrom }: EnvironmentVariable): JsonObject {
@@ -218,4 +218,9 @@ function injectedEnvironment(placement: Placement): Json[] {
 /** `{ [name]: value }`, or nothing where it says what its absence says: equal meanings give equal texts. */
 function unlessFalse(name: string, value: string | boolean | undefined): JsonObject {
   return value === undefined || value === false || value === "" ? {} : { [name]: value };
+}
+
+/** The entry of a record that people name the keys of: a container may be called "constructor". */
+function own<T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined {
+  return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
 }

@@ -1,23 +1,22 @@
 import Type, { type Static } from "typebox";
-import {
-  absolutePath,
-  closed,
-  dataKey,
-  flag,
-  objectName,
-  permissions,
-  podPartName,
-  quantity,
-  relativePath,
-} from "./fields.ts";
+import { absolutePath, closed, dataKey, flag, objectName, permissions, podPartName, quantity } from "./fields.ts";
 
 /** Volumes of a pod, and the claims that a stateful service makes for each of its pods. */
 
+/** Kubernetes keeps names that begin with ".." for itself. */
+const fileName = Type.String({
+  pattern: "^(?!/)(?!\\.\\.)(?!.*/\\.\\.(/|$))[^:\\u0000]+$",
+  minLength: 1,
+  maxLength: 1024,
+  description:
+    'the name of the file: a relative path of at most 1024 characters, without ":" and "..", not beginning with ".."',
+});
 const items = Type.Optional(
-  Type.Array(
-    Type.Object({ key: dataKey, path: relativePath("the name of the file"), mode: Type.Optional(permissions) }, closed),
-    { minItems: 1, maxItems: 200, description: "a list of 1 to 200 keys" },
-  ),
+  Type.Array(Type.Object({ key: dataKey, path: fileName, mode: Type.Optional(permissions) }, closed), {
+    minItems: 1,
+    maxItems: 200,
+    description: "a list of 1 to 200 keys",
+  }),
 );
 const files = {
   /** Which keys become files; left out: all, under their own names. */
