@@ -14,10 +14,12 @@ import { appServiceRoutes } from "./routes/app-services.ts";
 import { auditRecordRoutes } from "./routes/audit-records.ts";
 import { cellRoutes } from "./routes/cells.ts";
 import { clusterRoutes } from "./routes/clusters.ts";
+import { dashboardRoutes } from "./routes/dashboard.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { revisionRoutes } from "./routes/revisions.ts";
 import { workspaceGroupRoutes } from "./routes/workspace-groups.ts";
 import { workspaceRoutes } from "./routes/workspaces.ts";
+import { roleBindingRoutes } from "./routes/role-bindings.ts";
 
 /** Builds the API. It listens nowhere yet: call `listen`, or `inject` in tests. */
 export function buildApp(deps: AppDependencies): App {
@@ -34,7 +36,7 @@ export function buildApp(deps: AppDependencies): App {
   app.register(problems);
   app.register(validation);
   app.register(referenceAccess);
-  app.register(auth, { verifyToken: deps.verifyToken });
+  app.register(auth, { verifyToken: deps.verifyToken, database: deps.database });
   app.register(audit, { database: deps.database });
   app.register(openapi);
   app.register(reference);
@@ -51,6 +53,10 @@ export function buildApp(deps: AppDependencies): App {
       revisionRoutes(v1, deps);
       auditRecordRoutes(v1, deps);
       for (const declare of deps.routes ?? []) declare(v1, deps);
+      revisionDraftRoutes(v1, deps);
+      revisionComparisonRoutes(v1, deps);
+      roleBindingRoutes(v1, deps);
+      dashboardRoutes(v1, deps);
     },
     { prefix: "/api/v1" },
   );

@@ -4,6 +4,8 @@ import type { Database, Tx } from "../db/client.ts";
 import { recordAudit } from "../db/repositories/audit.ts";
 import { claimKey, storeAnswer, type KeyedCall, type StoredAnswer } from "../db/repositories/idempotency.ts";
 import type { DeleteOutcome, PutOutcome } from "../domain/catalogue/refusal.ts";
+import type { Actor } from "../domain/pipeline/model.ts";
+import { accessOf } from "./access/authorise.ts";
 import type { Identity } from "./identity.ts";
 import { auditRecord } from "./plugins/audit.ts";
 import { Problem, refused } from "./problem.ts";
@@ -90,6 +92,11 @@ export function keyedCall(request: FastifyRequest): KeyedCall | undefined {
     key,
     bodyHash: createHash("sha256").update(canonical(request.body)).digest("hex"),
   };
+}
+
+/** Who makes a request, and the role by which it was let in: for the records of orders. */
+export function actorOf(request: FastifyRequest): Actor {
+  return { subject: caller(request).subject, role: accessOf(request).role };
 }
 
 /** Who makes a request on a route that is not public. */

@@ -13,7 +13,7 @@ import type { Actor, OrderVerb, Problem as Refused, TaskVerb, Verb } from "../do
 import { isEnded, PIPELINE_STATES } from "../domain/pipeline/states.ts";
 import { generationOf } from "../domain/pipeline/task.ts";
 import type { Answer } from "./mutation.ts";
-import { caller, keyedCall, keyReused, mutate, repeatedAnswer } from "./mutation.ts";
+import { actorOf, keyedCall, keyReused, mutate, repeatedAnswer } from "./mutation.ts";
 import { readReleaseOrder } from "./order-view.ts";
 import { auditRecord } from "./plugins/audit.ts";
 import { invalid, Problem } from "./problem.ts";
@@ -145,8 +145,7 @@ type Asker = {
 
 /** Who asks, and under which id. Claims the key. */
 async function identify(deps: Deps, request: FastifyRequest): Promise<Asker> {
-  const { subject, roles } = caller(request);
-  const actor = { subject, role: roles[0] ?? "none" };
+  const actor = actorOf(request);
   const call = keyedCall(request);
   if (!call) return { id: randomUUID(), actor };
   const claim = await deps.db.transaction((tx) => claimKey(tx, call));
@@ -271,9 +270,8 @@ async function releaseLocks(
   }
   if (reason === undefined)
     throw invalid([{ field: "/reason", message: `is missing: say why the locks of this order may be freed` }]);
-  const { subject, roles } = caller(request);
   return mutate(deps.db, request, async (tx) => {
-    await freeLocks(tx, order, { at: Date.now(), actor: { subject, role: roles[0] ?? "none" }, reason });
+    await freeLocks(tx, order, { at: Date.now(), actor: actorOf(request), reason });
     const body: ActionAnswer = { id: order.id, state: order.state, allowedActions: [] };
     return { status: 200, body };
   });

@@ -1,12 +1,10 @@
 /** The API process: composes, listens, closes. */
-import { readFileSync } from "node:fs";
-import type { JSONWebKeySet } from "jose";
 import { createOrderEngine } from "../activities/temporal/orders.ts";
 import { createDatabase } from "../db/client.ts";
 import { readApiConfig } from "../workers/config.ts";
 import { aborted, connectClient, createLog, runProcess, tellReady, untilItWorks } from "../workers/process.ts";
 import { buildApp } from "./app.ts";
-import { createTokenVerifier } from "./identity.ts";
+import { tokenVerifier } from "./access/issuers.ts";
 import { orderRoutes } from "./routes/orders.ts";
 
 const config = readApiConfig();
@@ -15,11 +13,10 @@ const log = createLog("api", config.logLevel);
 runProcess(log, async (signal) => {
   const database = createDatabase(config.databaseUrl, { applicationName: "cellwright-api" });
   const { client, connection } = await untilItWorks("Temporal", log, signal, () => connectClient(config.temporal));
-  const jwks = JSON.parse(readFileSync(config.jwksFile, "utf8")) as JSONWebKeySet;
   const app = buildApp({
     database,
     encryptionKey: config.encryptionKey,
-    verifyToken: createTokenVerifier({ issuer: config.issuer, audience: config.audience, jwks }),
+    verifyToken: tokenVerifier(config.tokens),
     logger: log,
     readiness: [
       {

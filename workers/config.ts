@@ -33,17 +33,37 @@ export type ClusterConfig = WorkerConfig & {
   only: string[] | undefined;
 };
 
+/** Whose tokens are believed: an issuer whose keys are in a file, an OpenID Connect issuer, or both. */
+export type TokenConfig = {
+  local: { issuer: string; audience: string; jwksFile: string } | undefined;
+  oidc:
+    | {
+        issuer: string;
+        audience: string;
+        /** Found by discovery unless told. */
+        jwksUrl: string | undefined;
+        groupsClaim: string;
+        /** Put before its subjects and groups. */
+        prefix: string;
+      }
+    | undefined;
+  /** Administrators everywhere, by subject or group, with their prefix. */
+  administrators: { subjects: string[]; groups: string[] };
+};
+
 export type ApiConfig = WorkerConfig & {
   host: string;
   port: number;
-  issuer: string;
-  audience: string;
-  jwksFile: string;
+  tokens: TokenConfig;
   encryptionKey: EncryptionKey;
   historyLimit: number | undefined;
 };
 
 type Reader = ReturnType<typeof reader>;
+
+function isLoopback(hostname: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
 
 /** Collects faults, so that they can be told together. */
 function reader(env: NodeJS.ProcessEnv) {
@@ -63,6 +83,16 @@ function reader(env: NodeJS.ProcessEnv) {
         faults.push(`${name} is "${value}": a whole number from ${minimum} to ${maximum} is needed`);
       }
       return number;
+    },
+    /** An https address, or an http one on this machine itself; keys that travel unprotected can be exchanged. */
+    secureUrl(name: string): string | undefined {
+      const value = env[name];
+      if (!value) return undefined;
+      const url = URL.canParse(value) ? new URL(value) : undefined;
+      if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback(url.hostname))) {
+        faults.push(`${name} is "${value}": an https URL is needed`);
+      }
+      return value;
     },
     done(): void {
       if (faults.length > 0) throw new Error(`The environment is not complete:\n  ${faults.join("\n  ")}`);
@@ -99,6 +129,47 @@ function encryptionKey(read: Reader): EncryptionKey | undefined {
 function historyLimit(read: Reader): number | undefined {
   const limit = read.count("CELLWRIGHT_HISTORY_LIMIT", 0, 0, 50_000);
   return limit === 0 ? undefined : limit;
+}
+
+function tokens(env: NodeJS.ProcessEnv, read: Reader): TokenConfig {
+  const hasOidc = Boolean(env["CELLWRIGHT_OIDC_ISSUER"]);
+  const hasLocal = Boolean(env["CELLWRIGHT_ISSUER"]) || !hasOidc;
+  const local = hasLocal
+    ? {
+        issuer: read.required("CELLWRIGHT_ISSUER", "the issuer (iss) of accepted tokens; or CELLWRIGHT_OIDC_ISSUER"),
+        audience: read.required("CELLWRIGHT_AUDIENCE", "the audience (aud) of accepted tokens"),
+        jwksFile: read.required("CELLWRIGHT_JWKS_FILE", "a file with the public keys (JWKS) of the issuer"),
+      }
+    : undefined;
+  const oidc = hasOidc
+    ? {
+        issuer: read.secureUrl("CELLWRIGHT_OIDC_ISSUER") ?? "",
+        audience: read.required("CELLWRIGHT_OIDC_AUDIENCE", "the audience (aud) of the OpenID Connect issuer's tokens"),
+        jwksUrl: read.secureUrl("CELLWRIGHT_OIDC_JWKS_URL"),
+        groupsClaim: env["CELLWRIGHT_OIDC_GROUPS_CLAIM"] || "groups",
+        // Empty is a choice of its own: no prefix.
+        prefix: env["CELLWRIGHT_OIDC_PREFIX"] ?? "oidc:",
+      }
+    : undefined;
+  if (local && oidc && local.issuer === oidc.issuer) {
+    read.faults.push("CELLWRIGHT_OIDC_ISSUER is the same as CELLWRIGHT_ISSUER: an issuer is either in a file or asked");
+  }
+  if (oidc && !/^[!-~]{0,64}$/.test(oidc.prefix)) {
+    read.faults.push("CELLWRIGHT_OIDC_PREFIX must be at most 64 printable ASCII characters, without spaces");
+  }
+  const named = (env["CELLWRIGHT_ADMINS"] ?? "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter(Boolean);
+  const groups = named.filter((name) => name.startsWith("group:"));
+  return {
+    local,
+    oidc,
+    administrators: {
+      subjects: named.filter((name) => !groups.includes(name)),
+      groups: groups.map((name) => name.slice("group:".length)),
+    },
+  };
 }
 
 /** For processes that need the database and Temporal only. @throws Error naming every missing or malformed setting */
@@ -141,9 +212,7 @@ export function readApiConfig(env: NodeJS.ProcessEnv = process.env): ApiConfig {
     ...common(env, read),
     host: env["CELLWRIGHT_HOST"] || "127.0.0.1",
     port: read.count("CELLWRIGHT_PORT", 8400, 0, 65_535),
-    issuer: read.required("CELLWRIGHT_ISSUER", "the issuer (iss) of accepted tokens"),
-    audience: read.required("CELLWRIGHT_AUDIENCE", "the audience (aud) of accepted tokens"),
-    jwksFile: read.required("CELLWRIGHT_JWKS_FILE", "a file with the public keys (JWKS) of the issuer"),
+    tokens: tokens(env, read),
     historyLimit: historyLimit(read),
   };
   read.done();

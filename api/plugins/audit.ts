@@ -21,6 +21,7 @@ export function auditRecord(request: FastifyRequest, status: number): NewAuditRe
     actor: request.identity?.subject,
     method: request.method,
     resource: storable(pathOf(request)),
+    workspaceGroup: request.concernsGroup === null ? undefined : storable(request.concernsGroup).slice(0, 64),
     sourceIp: request.ip,
     requestId: request.id,
     // Only what the API accepts as a key; anything else was refused.
@@ -31,14 +32,15 @@ export function auditRecord(request: FastifyRequest, status: number): NewAuditRe
 }
 
 /**
- * Sees to it that every mutating call leaves a record. Changes of the catalogue store theirs in their own transaction
+ * Sees to it that every mutating call leaves a record, and every call that was denied, also a reading one. Changes of the catalogue store theirs in their own transaction
  * (`mutation.ts`); whatever has none when its answer is sent, above all refusals, gets it here.
  */
 export const audit = fp<{ readonly database: DatabaseHandle }>(
   (app, { database }, done) => {
     app.decorateRequest("audited", false);
     app.addHook("onSend", async (request, reply, payload) => {
-      if (READING.has(request.method) || request.is404 || request.audited) return payload;
+      const due = !READING.has(request.method) || request.denied;
+      if (!due || request.is404 || request.audited) return payload;
       request.audited = true;
       try {
         await recordAudit(database.db, auditRecord(request, reply.statusCode));

@@ -1,14 +1,19 @@
 import type { FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
-import type { Identity, Role, VerifyToken } from "../identity.ts";
+import type { DatabaseHandle } from "../../db/client.ts";
+import { readGrants } from "../../db/repositories/role-bindings.ts";
+import { holdsNothing, type Grants } from "../../domain/access/decide.ts";
+import { authorise, authoriseBody, deny } from "../access/authorise.ts";
+import { placeOf, type Place, type RoutePermission } from "../access/place.ts";
+import type { Identity, VerifyToken } from "../identity.ts";
 import { Problem } from "../problem.ts";
-
-/** What a route needs: nothing, a role that reads, or a role that writes. */
-type Access = "public" | "read" | "write";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    access?: Access;
+    /** What a call of the route needs. A route without it is not served. */
+    permission?: RoutePermission;
+    /** Where the route acts; found by this plugin. */
+    place?: Place;
   }
   interface FastifyRequest {
     /** Who makes the request; null on public routes. */
@@ -16,35 +21,45 @@ declare module "fastify" {
   }
 }
 
-const GRANTED: Readonly<Record<Exclude<Access, "public">, readonly Role[]>> = {
-  read: ["viewer", "admin"],
-  write: ["admin"],
-};
+interface AuthOptions {
+  readonly verifyToken: VerifyToken;
+  readonly database: DatabaseHandle;
+}
 
-/** Bearer tokens. A route that does not say what it needs cannot be registered: denied unless granted. */
-export const auth = fp<{ readonly verifyToken: VerifyToken }>(
-  (app, { verifyToken }, done) => {
+/** Bearer tokens and role bindings. Denied unless granted, and a route that does not say what it needs cannot be served. */
+export const auth = fp<AuthOptions>(
+  (app, { verifyToken, database: { db } }, done) => {
     app.decorateRequest("identity", null);
+    app.decorateRequest("access", null);
+    app.decorateRequest("concernsGroup", null);
+    app.decorateRequest("denied", false);
     app.addHook("onRoute", (route) => {
-      if (route.config?.access === undefined) {
-        throw new Error(`Route ${String(route.method)} ${route.url} must declare config.access: public, read or write`);
-      }
+      const place = placeOf(route);
+      route.config = { ...route.config, place };
     });
     app.addHook("onRequest", async (request) => {
-      const { access } = request.routeOptions.config;
-      // Unknown addresses have no access to declare; they are answered 404 without looking at anything.
-      if (request.is404 || access === "public") return;
+      // Unknown addresses have nothing to declare; they are answered 404 without looking at anything.
+      const { permission, place } = request.routeOptions.config;
+      if (request.is404 || permission === "public") return;
       const identity = await authenticate(request, verifyToken);
       request.identity = identity;
-      // Without a declaration nobody gets in.
-      const granted = access === undefined ? [] : GRANTED[access];
-      if (!identity.roles.some((role) => granted.includes(role))) {
-        throw new Problem(
-          "forbidden",
-          `This needs the role ${granted.map((role) => `"${role}"`).join(" or ")}; the token of "${identity.subject}" ` +
-            `has ${identity.roles.length === 0 ? "none" : identity.roles.map((role) => `"${role}"`).join(", ")}.`,
+      const grants: Grants = {
+        everywhere: identity.roles,
+        bindings: identity.roles.includes("admin") ? [] : await readGrants(db, identity.subject, identity.groups),
+      };
+      if (permission === undefined || place === undefined || holdsNothing(grants)) {
+        throw deny(
+          request,
+          new Problem("forbidden", `"${identity.subject}" has no role. Ask an administrator for a role binding.`),
         );
       }
+      await authorise({ tx: db, request, grants, place }, permission);
+    });
+    app.addHook("preHandler", async (request) => {
+      const { permission, place } = request.routeOptions.config;
+      if (place?.kind !== "body" || request.access === null) return;
+      if (permission === undefined || permission === "public" || permission === "by-verb") return;
+      await authoriseBody({ tx: db, request, grants: request.access.grants, place }, permission);
     });
     done();
   },
@@ -55,15 +70,27 @@ async function authenticate(request: FastifyRequest, verifyToken: VerifyToken): 
   const header = request.headers.authorization;
   const token = header === undefined ? null : /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(header);
   if (token === null) {
-    throw new Problem("unauthenticated", 'Send a token in the header "Authorization: Bearer <token>".', {
-      headers: { "WWW-Authenticate": 'Bearer realm="cellwright"' },
-    });
+    throw deny(
+      request,
+      new Problem("unauthenticated", 'Send a token in the header "Authorization: Bearer <token>".', {
+        headers: { "WWW-Authenticate": 'Bearer realm="cellwright"' },
+      }),
+    );
   }
   const check = await verifyToken(token[1] ?? "");
-  if (check.kind === "rejected") {
-    throw new Problem("unauthenticated", `The token is not accepted: ${check.why}.`, {
-      headers: { "WWW-Authenticate": 'Bearer realm="cellwright", error="invalid_token"' },
-    });
+  switch (check.kind) {
+    case "accepted":
+      return check.identity;
+    case "rejected":
+      throw deny(
+        request,
+        new Problem("unauthenticated", `The token is not accepted: ${check.why}.`, {
+          headers: { "WWW-Authenticate": 'Bearer realm="cellwright", error="invalid_token"' },
+        }),
+      );
+    case "unavailable":
+      throw new Problem("unavailable", `The token cannot be checked: ${check.why}. Try again in a few seconds.`, {
+        headers: { "Retry-After": "5" },
+      });
   }
-  return check.identity;
 }

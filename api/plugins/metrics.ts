@@ -19,7 +19,7 @@ export const metrics = fp(
       requests.set(labels, series);
       next();
     });
-    app.get("/metrics", { config: { access: "public" }, schema: { hide: true }, logLevel: "warn" }, (_request, reply) =>
+    app.get("/metrics", { config: { permission: "public" }, schema: { hide: true }, logLevel: "warn" }, (_request, reply) =>
       reply.type("text/plain; version=0.0.4; charset=utf-8").send(exposition(requests)),
     );
     done();

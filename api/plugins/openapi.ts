@@ -11,7 +11,9 @@ const TAGS = {
   "workspace groups": "Topology: workspace groups, workspaces and cells",
   applications: "Applications, their services and immutable revisions",
   orders: "Orders: staged changes that a person steers",
-  audit: "Who did what",
+  access: "Who may do what",
+  dashboard: "How things stand, in numbers",
+  audit: "Who did what, or was refused to",
   health: "State of this process",
 } as const;
 
@@ -39,7 +41,7 @@ export const openapi = fp(
           typeof json.$id === "string" ? json.$id : `schema-${index}`,
       },
     });
-    app.get("/openapi.json", { config: { access: "public" }, schema: { hide: true } }, () => app.swagger());
+    app.get("/openapi.json", { config: { permission: "public" }, schema: { hide: true } }, () => app.swagger());
   },
   { name: "openapi", fastify: "5.x", dependencies: ["auth"] },
 );

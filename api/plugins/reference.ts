@@ -26,7 +26,7 @@ export const referenceAccess = fp(
   (app, _options, done) => {
     app.addHook("onRoute", (route) => {
       if (route.url === PREFIX || route.url.startsWith(`${PREFIX}/`)) {
-        route.config = { ...route.config, access: "public" };
+        route.config = { ...route.config, permission: "public" };
       }
     });
     done();

@@ -14,6 +14,7 @@ export function appServiceRoutes(app: App, { database }: AppDependencies): void 
     item: AppService,
     get: getAppService,
     list: listAppServices,
+    permissions: { read: "app-services.read", write: "app-services.write" },
     put: putAppService,
     remove: deleteAppService,
   });

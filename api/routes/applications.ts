@@ -14,6 +14,7 @@ export function applicationRoutes(app: App, { database }: AppDependencies): void
     path: "applications",
     noun: "application",
     tag: "applications",
+    permissions: { read: "applications.read", write: "applications.write" },
     name: ApplicationName,
     body: ApplicationBody,
     item: Application,

@@ -10,6 +10,7 @@ export function cellRoutes(app: App, { database }: AppDependencies): void {
     path: "cells",
     noun: "cell",
     tag: "workspace groups",
+    permissions: { read: "topology.read", write: "topology.write" },
     name: CellName,
     body: CellBody,
     item: Cell,

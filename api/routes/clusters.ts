@@ -10,6 +10,7 @@ import {
 import { checkKubeconfig } from "../../domain/catalogue/kubeconfig.ts";
 import { ClusterName } from "../../domain/catalogue/names.ts";
 import { Cluster, ClusterBody } from "../../domain/catalogue/types.ts";
+import { accessOf } from "../access/authorise.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
 import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
 import { answerDelete, answerPut, mutate, send } from "../mutation.ts";
@@ -25,9 +26,9 @@ export function clusterRoutes(app: App, { database: { db }, encryptionKey }: App
   app.get(
     "/clusters",
     {
-      config: { access: "read" },
+      config: { permission: "clusters.read" },
       schema: {
-        summary: "List clusters, by name",
+        summary: "List clusters, by name: those on which cells of one's groups lie",
         tags,
         querystring: ListQuery,
         response: responses("read", { 200: listOf(Cluster) }),
@@ -35,7 +36,7 @@ export function clusterRoutes(app: App, { database: { db }, encryptionKey }: App
     },
     async (request) => {
       const list = pathOf(request);
-      const page = await listClusters(db, pageRequest(list, "name", request.query));
+      const page = await listClusters(db, pageRequest(list, "name", request.query), accessOf(request).groups);
       return listAnswer(list, page, (each) => each.name);
     },
   );
@@ -43,7 +44,7 @@ export function clusterRoutes(app: App, { database: { db }, encryptionKey }: App
   app.get(
     "/clusters/:name",
     {
-      config: { access: "read" },
+      config: { permission: "clusters.read" },
       schema: {
         summary: "Read how a cluster is reached; its kubeconfig is never answered",
         tags,
@@ -53,7 +54,7 @@ export function clusterRoutes(app: App, { database: { db }, encryptionKey }: App
     },
     async (request, reply) => {
       const { name } = request.params;
-      const found = await getCluster(db, name);
+      const found = await getCluster(db, name, accessOf(request).groups);
       if (found === undefined) throw refused({ kind: "not-found", what: `cluster "${name}"` });
       return reply.header("ETag", entityTag(found.version)).send(found);
     },
@@ -62,7 +63,7 @@ export function clusterRoutes(app: App, { database: { db }, encryptionKey }: App
   app.put(
     "/clusters/:name",
     {
-      config: { access: "write" },
+      config: { permission: "clusters.write" },
       schema: {
         summary: "Register a cluster, or replace its kubeconfig, which is kept encrypted",
         tags,
@@ -86,7 +87,7 @@ export function clusterRoutes(app: App, { database: { db }, encryptionKey }: App
   app.delete(
     "/clusters/:name",
     {
-      config: { access: "write" },
+      config: { permission: "clusters.write" },
       schema: {
         summary: "Forget a cluster that no cell uses; nothing in it is touched",
         tags,

@@ -19,7 +19,7 @@ export function healthRoutes(app: App, deps: AppDependencies): void {
   app.get(
     "/healthz",
     {
-      config: { access: "public" },
+      config: { permission: "public" },
       schema: { summary: "Whether the process lives", tags, security: [], response: { 200: State } },
     },
     () => ({ status: "alive" }),
@@ -28,7 +28,7 @@ export function healthRoutes(app: App, deps: AppDependencies): void {
   app.get(
     "/readyz",
     {
-      config: { access: "public" },
+      config: { permission: "public" },
       schema: {
         summary: "Whether everything that the process needs answers too",
         tags,

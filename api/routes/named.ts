@@ -2,6 +2,7 @@ import Type, { type Static, type TSchema, type TString } from "typebox";
 import type { Database, Tx } from "../../db/client.ts";
 import { getGroup } from "../../db/repositories/groups.ts";
 import type { Page, PageRequest } from "../../db/repositories/rows.ts";
+import type { Permission } from "../../domain/access/permissions.ts";
 import type { Fault } from "../../domain/catalogue/faults.ts";
 import { WorkspaceGroupName } from "../../domain/catalogue/names.ts";
 import type { DeleteOutcome, ExpectedVersion, PutOutcome } from "../../domain/catalogue/refusal.ts";
@@ -30,6 +31,8 @@ interface NamedResource<Body extends TSchema, Item extends Named> {
   /** Singular, for people. */
   readonly noun: string;
   readonly tag: Tag;
+  /** What reading one, and changing one, needs. */
+  readonly permissions: { readonly read: Permission; readonly write: Permission };
   readonly name: TString;
   readonly body: Body;
   readonly item: TSchema;
@@ -63,7 +66,7 @@ export function declareNamed<Body extends TSchema, Item extends Named>(
   app.get(
     listPath,
     {
-      config: { access: "read" },
+      config: { permission: resource.permissions.read },
       schema: {
         summary: `List ${path}, by name`,
         tags,
@@ -84,7 +87,7 @@ export function declareNamed<Body extends TSchema, Item extends Named>(
   app.get(
     itemPath,
     {
-      config: { access: "read" },
+      config: { permission: resource.permissions.read },
       schema: { summary: `Read ${article(noun)}`, tags, params, response: responses("read", { 200: item }, 404) },
     },
     async (request, reply) => {
@@ -98,7 +101,7 @@ export function declareNamed<Body extends TSchema, Item extends Named>(
   app.put(
     itemPath,
     {
-      config: { access: "write" },
+      config: { permission: resource.permissions.write },
       schema: {
         summary: `Create or replace ${article(noun)}`,
         tags,
@@ -124,7 +127,7 @@ export function declareNamed<Body extends TSchema, Item extends Named>(
   app.delete(
     itemPath,
     {
-      config: { access: "write" },
+      config: { permission: resource.permissions.write },
       schema: {
         summary: `Delete ${article(noun)} on which nothing depends`,
         tags,

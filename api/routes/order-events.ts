@@ -112,7 +112,7 @@ export function orderEventRoutes(options: Partial<FeedOptions> = {}): (app: App,
     app.get(
       "/release-orders/:id/events",
       {
-        config: { access: "read" },
+        config: { permission: "orders.read" },
         exposeHeadRoute: false,
         schema: {
           summary: "Follow an order: what it did and does, as server-sent events, or page by page as JSON",

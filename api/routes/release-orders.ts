@@ -1,5 +1,5 @@
+import type { FastifyRequest } from "fastify";
 import Type from "typebox";
-import { getGroup } from "../../db/repositories/groups.ts";
 import { RELEASE_LOCKS } from "../../db/repositories/order-events.ts";
 import { listOrders } from "../../db/repositories/orders.ts";
 import type { Order } from "../../db/repositories/orders.ts";
@@ -9,6 +9,7 @@ import { ORDER_VERBS, TASK_VERBS } from "../../domain/pipeline/model.ts";
 import { PIPELINE_STATES } from "../../domain/pipeline/states.ts";
 import { ReleaseOrderBody, validateReleaseOrder } from "../../domain/release/order.ts";
 import type { ReleaseRequest } from "../../domain/release/order.ts";
+import { accessOf, assertVisible } from "../access/authorise.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
 import { listOf, ListQuery, orderPage } from "../lists.ts";
 import { caller, mutate, send } from "../mutation.ts";
@@ -16,7 +17,7 @@ import { actOnApp, actOnOrder, actOnTask, ActionAnswer, ActionBody } from "../or
 import { existingOrder, insertReleaseOrder, previewed, RELEASE } from "../order-creation.ts";
 import { OrderSummary, readReleaseOrder, ReleaseOrder, summaryOf } from "../order-view.ts";
 import { responses, type Tag } from "../plugins/openapi.ts";
-import { invalid, Problem, refused } from "../problem.ts";
+import { invalid, Problem } from "../problem.ts";
 import { pathOf } from "../request.ts";
 import { IdempotentHeaders } from "./revisions.ts";
 
@@ -39,7 +40,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
     app.post(
       "/release-orders",
       {
-        config: { access: "write" },
+        config: { permission: "orders.create" },
         schema: {
           summary: "Create a release order: it looks at the world and makes a preview; nothing is changed before start",
           tags,
@@ -66,7 +67,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
     app.get(
       "/release-orders",
       {
-        config: { access: "read" },
+        config: { permission: "orders.read" },
         schema: {
           summary: "List release orders, newest first",
           tags,
@@ -74,13 +75,13 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
           response: responses("read", { 200: listOf(OrderSummary) }),
         },
       },
-      async (request) => list(pathOf(request), { ...request.query, kind: RELEASE }),
+      async (request) => list(request, { ...request.query, kind: RELEASE }),
     );
 
     app.get(
       "/orders",
       {
-        config: { access: "read" },
+        config: { permission: "orders.read" },
         schema: {
           summary: "List orders of all kinds, newest first",
           tags,
@@ -88,13 +89,13 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
           response: responses("read", { 200: listOf(OrderSummary) }),
         },
       },
-      async (request) => list(pathOf(request), request.query),
+      async (request) => list(request, request.query),
     );
 
     app.get(
       "/release-orders/:id",
       {
-        config: { access: "read" },
+        config: { permission: "orders.read" },
         schema: {
           summary: "Read a release order: plan, progress, and what may be done",
           tags,
@@ -108,7 +109,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
     app.post(
       "/release-orders/:id/actions/:verb",
       {
-        config: { access: "write" },
+        config: { permission: "by-verb" },
         schema: {
           summary: "Steer an order",
           tags,
@@ -130,7 +131,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
     app.post(
       "/release-orders/:id/apps/:service/actions/:verb",
       {
-        config: { access: "write" },
+        config: { permission: "by-verb" },
         schema: {
           summary: "Steer one app service of an order",
           tags,
@@ -157,7 +158,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
     app.post(
       "/release-orders/:id/tasks/:task/actions/:verb",
       {
-        config: { access: "write" },
+        config: { permission: "by-verb" },
         schema: {
           summary: "Steer one task of an order: confirm, retry, ignore, cancel",
           tags,
@@ -181,7 +182,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
     const existing = (id: string): Promise<Order> => existingOrder(db, id);
 
     async function list(
-      name: string,
+      request: FastifyRequest,
       query: {
         limit?: number;
         cursor?: string;
@@ -192,11 +193,10 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
       },
     ) {
       const { limit, cursor, ...wanted } = query;
-      const page = orderPage(name, { ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) });
-      if (wanted.workspaceGroup !== undefined && (await getGroup(db, wanted.workspaceGroup)) === undefined) {
-        throw refused({ kind: "not-found", what: `workspace group "${wanted.workspaceGroup}"` });
-      }
-      const rows = await listOrders(db, wanted, page.before, page.limit + 1);
+      const visible = accessOf(request).groups;
+      const page = orderPage(pathOf(request), { ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) });
+      if (wanted.workspaceGroup !== undefined) await assertVisible(db, request, wanted.workspaceGroup);
+      const rows = await listOrders(db, { ...wanted, visible }, page.before, page.limit + 1);
       return page.answer(rows, summaryOf);
     }
   };

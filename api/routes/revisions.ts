@@ -31,7 +31,7 @@ export function revisionRoutes(app: App, { database: { db } }: AppDependencies):
   app.post(
     path,
     {
-      config: { access: "write" },
+      config: { permission: "revisions.write" },
       schema: {
         summary: "Create a revision: everything about an app service that is released. It never changes",
         tags,
@@ -59,7 +59,7 @@ export function revisionRoutes(app: App, { database: { db } }: AppDependencies):
   app.get(
     path,
     {
-      config: { access: "read" },
+      config: { permission: "revisions.read" },
       schema: {
         summary: "List the revisions of an app service, newest first",
         tags,
@@ -82,7 +82,7 @@ export function revisionRoutes(app: App, { database: { db } }: AppDependencies):
   app.get(
     `${path}/:number`,
     {
-      config: { access: "read" },
+      config: { permission: "revisions.read" },
       schema: {
         summary: "Read a revision",
         tags,
@@ -101,7 +101,7 @@ export function revisionRoutes(app: App, { database: { db } }: AppDependencies):
   app.delete(
     `${path}/:number`,
     {
-      config: { access: "write" },
+      config: { permission: "revisions.write" },
       schema: {
         summary: "Delete a revision to which nothing refers; its number is not given again",
         tags,

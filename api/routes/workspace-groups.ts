@@ -2,6 +2,7 @@ import Type from "typebox";
 import { deleteGroup, getGroup, listGroups, putGroup } from "../../db/repositories/groups.ts";
 import { WorkspaceGroupName } from "../../domain/catalogue/names.ts";
 import { WorkspaceGroup, WorkspaceGroupBody } from "../../domain/catalogue/types.ts";
+import { accessOf } from "../access/authorise.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
 import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
 import { answerDelete, answerPut, mutate, send } from "../mutation.ts";
@@ -17,9 +18,9 @@ export function workspaceGroupRoutes(app: App, { database: { db } }: AppDependen
   app.get(
     "/workspace-groups",
     {
-      config: { access: "read" },
+      config: { permission: "groups.read" },
       schema: {
-        summary: "List workspace groups, by name",
+        summary: "List the workspace groups that one may read, by name",
         tags,
         querystring: ListQuery,
         response: responses("read", { 200: listOf(WorkspaceGroup) }),
@@ -27,7 +28,7 @@ export function workspaceGroupRoutes(app: App, { database: { db } }: AppDependen
     },
     async (request) => {
       const list = pathOf(request);
-      const page = await listGroups(db, pageRequest(list, "name", request.query));
+      const page = await listGroups(db, pageRequest(list, "name", request.query), accessOf(request).groups);
       return listAnswer(list, page, (each) => each.name);
     },
   );
@@ -35,7 +36,7 @@ export function workspaceGroupRoutes(app: App, { database: { db } }: AppDependen
   app.get(
     "/workspace-groups/:group",
     {
-      config: { access: "read" },
+      config: { permission: "groups.read" },
       schema: {
         summary: "Read a workspace group",
         tags,
@@ -54,7 +55,7 @@ export function workspaceGroupRoutes(app: App, { database: { db } }: AppDependen
   app.put(
     "/workspace-groups/:group",
     {
-      config: { access: "write" },
+      config: { permission: "groups.write" },
       schema: {
         summary: "Create or replace a workspace group",
         tags,
@@ -76,7 +77,7 @@ export function workspaceGroupRoutes(app: App, { database: { db } }: AppDependen
   app.delete(
     "/workspace-groups/:group",
     {
-      config: { access: "write" },
+      config: { permission: "groups.write" },
       schema: {
         summary: "Delete a workspace group that holds nothing",
         tags,

@@ -9,6 +9,7 @@ export function workspaceRoutes(app: App, { database }: AppDependencies): void {
     path: "workspaces",
     noun: "workspace",
     tag: "workspace groups",
+    permissions: { read: "topology.read", write: "topology.write" },
     name: WorkspaceName,
     body: WorkspaceBody,
     item: Workspace,

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { asc, eq, gt } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
 import type { DeleteOutcome, ExpectedVersion, PutOutcome } from "../../domain/catalogue/refusal.ts";
 import type { Cluster } from "../../domain/catalogue/types.ts";
 import type { Tx } from "../client.ts";
@@ -33,16 +33,34 @@ function sealContext(name: string): string {
   return `cluster:${name}`;
 }
 
-export async function getCluster(tx: Tx, name: string): Promise<Cluster | undefined> {
-  const [row] = await tx.select(shown).from(clusters).where(eq(clusters.name, name));
+/** A cluster is seen from the groups that have a cell on it; from "all" also where none has. */
+function seenFrom(groups: "all" | readonly string[]) {
+  if (groups === "all") return undefined;
+  return sql`exists (select 1 from ${cells} where ${cells.cluster} = ${clusters.name}
+    and ${inArray(cells.workspaceGroup, [...groups])})`;
+}
+
+export async function getCluster(
+  tx: Tx,
+  name: string,
+  groups: "all" | readonly string[] = "all",
+): Promise<Cluster | undefined> {
+  const [row] = await tx
+    .select(shown)
+    .from(clusters)
+    .where(and(eq(clusters.name, name), seenFrom(groups)));
   return row === undefined ? undefined : show(row);
 }
 
-export async function listClusters(tx: Tx, request: PageRequest<string>): Promise<Page<Cluster>> {
+export async function listClusters(
+  tx: Tx,
+  request: PageRequest<string>,
+  groups: "all" | readonly string[] = "all",
+): Promise<Page<Cluster>> {
   const rows = await tx
     .select(shown)
     .from(clusters)
-    .where(request.after === undefined ? undefined : gt(clusters.name, request.after))
+    .where(and(request.after === undefined ? undefined : gt(clusters.name, request.after), seenFrom(groups)))
     .orderBy(asc(clusters.name))
     .limit(request.limit + 1);
   return page(rows, request.limit, show);

@@ -1,4 +1,4 @@
-import { asc, eq, gt } from "drizzle-orm";
+import { and, asc, eq, gt, inArray } from "drizzle-orm";
 import type { DeleteOutcome, ExpectedVersion, PutOutcome, Refusal } from "../../domain/catalogue/refusal.ts";
 import type { WorkspaceGroup, WorkspaceGroupBody } from "../../domain/catalogue/types.ts";
 import type { Tx } from "../client.ts";
@@ -34,11 +34,21 @@ export async function requireGroup(tx: Tx, name: string): Promise<Refusal | unde
   return row === undefined ? { kind: "not-found", what: describe(name) } : undefined;
 }
 
-export async function listGroups(tx: Tx, request: PageRequest<string>): Promise<Page<WorkspaceGroup>> {
+/** @param visible the groups that may be shown */
+export async function listGroups(
+  tx: Tx,
+  request: PageRequest<string>,
+  visible: "all" | readonly string[],
+): Promise<Page<WorkspaceGroup>> {
   const rows = await tx
     .select()
     .from(workspaceGroups)
-    .where(request.after === undefined ? undefined : gt(workspaceGroups.name, request.after))
+    .where(
+      and(
+        request.after === undefined ? undefined : gt(workspaceGroups.name, request.after),
+        visible === "all" ? undefined : inArray(workspaceGroups.name, [...visible]),
+      ),
+    )
     .orderBy(asc(workspaceGroups.name))
     .limit(request.limit + 1);
   return page(rows, request.limit, show);

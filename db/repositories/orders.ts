@@ -26,7 +26,14 @@ export async function findOrder(tx: Tx, id: string): Promise<Order | undefined> 
   return order;
 }
 
-export type OrderFilter = { kind?: string; state?: PipelineStateName; workspaceGroup?: string; title?: string };
+export type OrderFilter = {
+  kind?: string;
+  state?: PipelineStateName;
+  workspaceGroup?: string;
+  title?: string;
+  /** Orders of these groups only. */
+  visible: "all" | readonly string[];
+};
 
 /** Youngest first; `before` is the place of the last one of the page before. */
 export async function listOrders(
@@ -44,6 +51,7 @@ export async function listOrders(
       and(
         filter.kind === undefined ? undefined : eq(orders.kind, filter.kind),
         filter.state === undefined ? undefined : eq(orders.state, filter.state),
+        filter.visible === "all" ? undefined : inArray(orders.workspaceGroup, [...filter.visible]),
         filter.workspaceGroup === undefined ? undefined : eq(orders.workspaceGroup, filter.workspaceGroup),
         filter.title === undefined ? undefined : sql`starts_with(${orders.title}, ${filter.title})`,
         before === undefined

@@ -1,6 +1,36 @@
-import { bigint, index, integer, jsonb, pgTable, primaryKey, text, timestamp } from "drizzle-orm/pg-core";
+import { sql } from "drizzle-orm";
+import { bigint, check, index, integer, jsonb, pgTable, primaryKey, text, timestamp } from "drizzle-orm/pg-core";
+import type { Role } from "../../domain/access/roles.ts";
+import { workspaceGroups } from "./catalogue.ts";
 
-/** One row for every call that changed something, or was refused to. Append-only. */
+/** Who has which role in a workspace group. They go with their group: one that is made anew begins without any. */
+export const roleBindings = pgTable(
+  "role_bindings",
+  {
+    workspaceGroup: text("workspace_group")
+      .notNull()
+      .references(() => workspaceGroups.name, { onDelete: "cascade" }),
+    name: text("name").notNull(),
+    /** Of tokens. Either this or `groupClaim`. */
+    subject: text("subject"),
+    /** A value of the tokens' claim of groups. */
+    groupClaim: text("group_claim"),
+    role: text("role").$type<Role>().notNull(),
+    /** Names of applications; null: all of the group. */
+    applications: text("applications").array(),
+    version: integer("version").notNull().default(1),
+    createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
+    updatedAt: timestamp("updated_at", { withTimezone: true }).notNull().defaultNow(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.workspaceGroup, table.name] }),
+    check("role_bindings_one_principal", sql`num_nonnulls(${table.subject}, ${table.groupClaim}) = 1`),
+    index("role_bindings_by_subject").on(table.subject),
+    index("role_bindings_by_group_claim").on(table.groupClaim),
+  ],
+);
+
+/** One row for every call that changed something, or was refused to. Append-only; old ones go by age. */
 export const auditRecords = pgTable(
   "audit_records",
   {
@@ -11,6 +41,8 @@ export const auditRecords = pgTable(
     method: text("method").notNull(),
     /** Path of the call, without its query. */
     resource: text("resource").notNull(),
+    /** The group that the call concerns, once that is known. No reference: records outlive their group. */
+    workspaceGroup: text("workspace_group"),
     sourceIp: text("source_ip").notNull(),
     requestId: text("request_id").notNull(),
     idempotencyKey: text("idempotency_key"),
@@ -22,6 +54,8 @@ export const auditRecords = pgTable(
   (table) => [
     index("audit_records_by_resource").on(table.resource, table.id),
     index("audit_records_by_actor").on(table.actor, table.id),
+    index("audit_records_by_group").on(table.workspaceGroup, table.id),
+    index("audit_records_by_time").on(table.at),
   ],
 );
 
@@ -38,5 +72,8 @@ export const idempotencyKeys = pgTable(
     body: jsonb("body").$type<unknown>(),
     createdAt: timestamp("created_at", { withTimezone: true }).notNull().defaultNow(),
   },
-  (table) => [primaryKey({ columns: [table.subject, table.route, table.key] })],
+  (table) => [
+    primaryKey({ columns: [table.subject, table.route, table.key] }),
+    index("idempotency_keys_by_time").on(table.createdAt),
+  ],
 );

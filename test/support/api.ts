@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { Writable } from "node:stream";
 import type { LightMyRequestResponse } from "fastify";
-import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from "jose";
+import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT, type JWTPayload } from "jose";
 import { pino } from "pino";
 import { buildApp } from "../../api/app.ts";
 import type { App, AppDependencies } from "../../api/dependencies.ts";
-import { createTokenVerifier } from "../../api/identity.ts";
+import { createTokenVerifier } from "../../api/access/tokens.ts";
 import { createDatabase, type DatabaseHandle } from "../../db/client.ts";
 import { readEncryptionKey, type EncryptionKey } from "../../db/encryption.ts";
 import { createTestDatabase } from "./database.ts";
@@ -48,8 +48,18 @@ export async function createTestApi(more: Partial<AppDependencies> = {}): Promis
   });
   const app = buildApp({
     database,
+    tenant: "test",
     encryptionKey,
-    verifyToken: createTokenVerifier({ issuer: ISSUER, audience: AUDIENCE, jwks: { keys: [jwk] } }),
+    verifyToken: createTokenVerifier([
+      {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        keys: createLocalJWKSet({ keys: [jwk] }),
+        prefix: "",
+        groupsClaim: "groups",
+        givesRoles: true,
+      },
+    ]),
     logger: pino({ level: "trace" }, sink),
     ...more,
   });
