@@ -5,7 +5,10 @@ import type { ClusterDeps } from "./kubernetes/operations/common.ts";
 import { freezeWorkload } from "./kubernetes/operations/freeze-workload.ts";
 import { movePods } from "./kubernetes/operations/move-pods.ts";
 import { observeWorkloads } from "./kubernetes/operations/observe-workloads.ts";
+import { reportPod } from "./kubernetes/operations/pod-report.ts";
+import { removeWorkloads } from "./kubernetes/operations/remove-workloads.ts";
 import { restoreWorkload } from "./kubernetes/operations/restore-workload.ts";
+import { trimWorkload } from "./kubernetes/operations/trim-workload.ts";
 import { verifyWorkload } from "./kubernetes/operations/verify-workload.ts";
 import type { Operation } from "./operation.ts";
 
@@ -16,7 +19,10 @@ export const clusterOperations: readonly Operation<ClusterDeps, never>[] = [
   restoreWorkload,
   movePods,
   freezeWorkload,
+  trimWorkload,
+  removeWorkloads,
   verifyWorkload,
+  reportPod,
 ];
 
 export const operationCatalogue: OperationCatalogue = new Map<string, OperationSpec>(

@@ -15,6 +15,7 @@ import { fromNetwork, fromStatus } from "./errors.ts";
 export const CONTENT = {
   json: "application/json",
   jsonPatch: "application/json-patch+json",
+  mergePatch: "application/merge-patch+json",
   /** Server-side apply. JSON is YAML. */
   apply: "application/apply-patch+yaml",
 } as const;
@@ -36,6 +37,10 @@ export type ClusterClient = {
   /** The cluster's name in the catalogue, for messages. */
   cluster: string;
   request<T>(request: ClusterRequest): Promise<T>;
+  /** Reads plain text, such as a log, and keeps the last `keepBytes` of it, from the beginning of a line. */
+  text(
+    request: Pick<ClusterRequest, "path" | "query" | "timeoutMs" | "signal"> & { keepBytes: number },
+  ): Promise<{ text: string; truncated: boolean }>;
   /**
    * Streams one watch until the server ends it; `onContact` is called whenever anything arrives (the first time when the
    * server has accepted). Ends with an error after `silenceMs` without a byte: that finds connections whose other end is
@@ -66,7 +71,11 @@ export async function createClusterClient(options: ClientOptions): Promise<Clust
   const isTls = server.startsWith("https:");
   const agent = isTls ? new TlsAgent({ ...tls, keepAlive: true }) : new PlainAgent({ keepAlive: true });
 
-  async function send(request: ClusterRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  async function send(
+    request: ClusterRequest,
+    signal: AbortSignal,
+    accept: string = CONTENT.json,
+  ): Promise<IncomingMessage> {
     const url = new URL(server + request.path);
     for (const [key, value] of Object.entries(request.query ?? {})) url.searchParams.set(key, String(value));
     const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
@@ -76,7 +85,7 @@ export async function createClusterClient(options: ClientOptions): Promise<Clust
       signal,
       headers: {
         ...headers,
-        accept: CONTENT.json,
+        accept,
         ...(body === undefined
           ? {}
           : { "content-type": request.contentType ?? CONTENT.json, "content-length": String(body.length) }),
@@ -107,6 +116,21 @@ export async function createClusterClient(options: ClientOptions): Promise<Clust
       }
       if (!isSuccess(answer)) throw fromStatus(answer.statusCode ?? 0, text, answer.headers, what, cluster);
       return body as T;
+    },
+    async text({ keepBytes, timeoutMs = defaultTimeoutMs, signal, ...where }) {
+      const bound = AbortSignal.timeout(timeoutMs);
+      const request: ClusterRequest = { method: "GET", ...where };
+      const what = describe(request);
+      try {
+        const both = signal === undefined ? bound : AbortSignal.any([bound, signal]);
+        const answer = await send(request, both, `${CONTENT.json}, */*`);
+        if (!isSuccess(answer))
+          throw fromStatus(answer.statusCode ?? 0, await readText(answer), answer.headers, what, cluster);
+        return await readEnd(answer, keepBytes);
+      } catch (error) {
+        if (error instanceof CellwrightFailure) throw error;
+        throw fromNetwork(error, what, cluster);
+      }
     },
     async watch({ path, query, silenceMs, signal, onContact, onEvent }) {
       const silence = new AbortController();
@@ -184,6 +208,26 @@ async function readText(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
+/** The last bytes, without the line that is cut; memory is bounded by twice as much. */
+async function readEnd(answer: IncomingMessage, keepBytes: number): Promise<{ text: string; truncated: boolean }> {
+  let chunks: Buffer[] = [];
+  let size = 0;
+  let truncated = false;
+  for await (const chunk of answer) {
+    chunks.push(chunk as Buffer);
+    size += (chunk as Buffer).length;
+    if (size <= 2 * keepBytes) continue;
+    chunks = [Buffer.concat(chunks).subarray(-keepBytes)];
+    size = keepBytes;
+    truncated = true;
+  }
+  const all = Buffer.concat(chunks);
+  truncated ||= all.length > keepBytes;
+  if (!truncated) return { text: all.toString(), truncated };
+  const end = all.subarray(-keepBytes);
+  return { text: end.subarray(end.indexOf("\n") + 1).toString(), truncated };
+}
+
 async function eachLine(answer: IncomingMessage, contact: () => void, onLine: (line: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
@@ -206,7 +250,10 @@ export const paths = {
   nodes: "/api/v1/nodes",
   pods: (namespace: string) => `/api/v1/namespaces/${namespace}/pods`,
   pod: (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/pods/${name}`,
+  log: (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/pods/${name}/log`,
   events: (namespace: string) => `/api/v1/namespaces/${namespace}/events`,
+  eviction: (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/pods/${name}/eviction`,
+  services: (namespace: string) => `/api/v1/namespaces/${namespace}/services`,
   service: (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/services/${name}`,
   allSets: "/apis/apps/v1/statefulsets",
   sets: (namespace: string) => `/apis/apps/v1/namespaces/${namespace}/statefulsets`,

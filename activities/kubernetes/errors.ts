@@ -2,7 +2,11 @@
 import { CellwrightFailure, type FailureType } from "../../domain/failures.ts";
 
 /** The fields of a Kubernetes `Status` that are worth reading. */
-type StatusBody = { message?: string; reason?: string; details?: { retryAfterSeconds?: number } };
+type StatusBody = {
+  message?: string;
+  reason?: string;
+  details?: { retryAfterSeconds?: number; causes?: { reason?: string; message?: string }[] };
+};
 
 /**
  * A request that did not succeed. `outcome` matters for writes: `refused` means that it certainly had no effect and
@@ -14,16 +18,19 @@ export class ClusterError extends CellwrightFailure {
   readonly status: number | undefined;
   /** Kubernetes' reason, such as `AlreadyExists`, `Expired`. */
   readonly reason: string | undefined;
+  /** What a disruption budget said that refused an eviction; undefined for any other error. */
+  readonly budget: string | undefined;
 
   constructor(
     type: FailureType,
     message: string,
-    details: { outcome: "refused" | "unknown"; status?: number; reason?: string; delayMs?: number },
+    details: { outcome: "refused" | "unknown"; status?: number; reason?: string; delayMs?: number; budget?: string },
   ) {
     super(type, message, details.delayMs === undefined ? {} : { delayMs: details.delayMs });
     this.outcome = details.outcome;
     this.status = details.status;
     this.reason = details.reason;
+    this.budget = details.budget;
   }
 }
 
@@ -65,11 +72,16 @@ export function fromStatus(
       return new ClusterError("Conflict", text("too old (410)"), details);
     case 429: {
       const seconds = parsed.details?.retryAfterSeconds ?? (Number(headers["retry-after"]) || 1);
+      const cause = parsed.details?.causes?.find((one) => one.reason === "DisruptionBudget");
       return new ClusterError("ClusterBusy", text(`busy (429), again in ${seconds} s`), {
         ...details,
         delayMs: seconds * 1000,
+        ...(cause !== undefined && { budget: firstLine(cause.message ?? parsed.message ?? "") }),
       });
     }
+  }
+  if (status >= 500 && said.includes(SEVERAL_BUDGETS)) {
+    return new ClusterError("ClusterBusy", text("no eviction is possible"), { ...details, budget: said });
   }
   if (status >= 500) {
     // The API server may have stored it before something went wrong (a timeout of etcd is a 500 or 504).
@@ -80,6 +92,9 @@ export function fromStatus(
   }
   return new ClusterError("Invalid", text(`refused (${status})`), details);
 }
+
+/** The API server evicts no pod that several budgets select, and says so with a status of 500. */
+const SEVERAL_BUDGETS = "more than one PodDisruptionBudget";
 
 /** Network errors, timeouts and broken answers. */
 export function fromNetwork(error: unknown, what: string, where: string): ClusterError {

@@ -35,6 +35,7 @@ export type PodObject = {
     nodeName?: string;
     containers: { name: string; image: string }[];
     initContainers?: { name: string; image: string }[];
+    ephemeralContainers?: { name: string }[];
   };
   status?: {
     phase?: string;
@@ -50,7 +51,12 @@ export type PodObject = {
 
 export type SetObject = {
   metadata: Meta;
-  spec: { replicas?: number; template: { spec: { containers: { name: string; image: string }[] } } };
+  spec: {
+    replicas?: number;
+    updateStrategy?: { type?: string };
+    volumeClaimTemplates?: { metadata: { name: string }; spec?: { resources?: { requests?: { storage?: string } } } }[];
+    template: { spec: { containers: { name: string; image: string }[] } };
+  };
   status?: { observedGeneration?: number; replicas?: number; currentRevision?: string; updateRevision?: string };
 };
 

@@ -1,7 +1,8 @@
 /**
  * Level-triggered repair: a pod whose group has started and that is not at the template's revision (it was evicted,
  * drained, deleted by hand, and came back at the promoted one) is put right, whatever its order does: running, paused,
- * cancelled, ended.
+ * cancelled, ended. In place where that is possible, else by recreating it once more. A window of recreation that a dead
+ * mover has left open is closed.
  *
  * It works under epochs like everybody, so any number of reconcilers and movers may run. It leaves an open epoch to its
  * mover, unless something has been waiting for repair under it for so long that the mover is dead; fencing makes a wrong
@@ -14,8 +15,10 @@ import { paths } from "./client.ts";
 import type { List, SetObject } from "./objects.ts";
 import type { Cluster } from "./statefulset/cluster.ts";
 import { closeEpoch, takeEpoch } from "./statefulset/epoch.ts";
-import { duePods, newHands, putRight, settle } from "./statefulset/hands.ts";
-import { readNotes } from "./statefulset/metadata.ts";
+import { duePods, isWindowNeeded, newHands, putRight, settle, type Hands } from "./statefulset/hands.ts";
+import type { Held } from "./statefulset/held.ts";
+import { isWindowOpen, readNotes, targetHash } from "./statefulset/metadata.ts";
+import { Wake } from "./statefulset/wake.ts";
 import type { NamespaceView } from "./view.ts";
 
 export type ReconcilerOptions = {
@@ -33,31 +36,43 @@ export type ReconcilerOptions = {
 
 /** Changes come in bursts. */
 const GATHER_MS = 50;
-const ROUNDS = 10;
+/** Time between two rounds of a repair without any event, ms. */
+const LULL_MS = 1000;
+/** A repair that takes longer ends, and a new one begins later: nobody else can act meanwhile without fencing it. ms */
+const LONGEST_MS = 30_000;
+
+type Watched = { release: () => void; end: () => void; repairs: Repairs };
 
 /** Starts; resolves when the signal has ended it and nothing of it is under way. */
 export async function startReconciler(options: ReconcilerOptions): Promise<void> {
   const { cluster, signal, everyMs = 10_000, namespaces = () => usedNamespaces(cluster) } = options;
-  const watched = new Map<string, { release: () => void; end: () => void; repairs: Repairs }>();
+  const watched = new Map<string, Watched>();
+  const leaving = new Set<Promise<void>>();
+  const leave = (namespace: string, { release, end, repairs }: Watched) => {
+    watched.delete(namespace);
+    end();
+    const idle = repairs.idle().then(release);
+    leaving.add(idle);
+    void idle.finally(() => leaving.delete(idle));
+  };
   while (!signal.aborted) {
     try {
-      for (const namespace of await namespaces()) {
+      const used = new Set(await namespaces());
+      for (const namespace of used) {
         if (watched.has(namespace)) continue;
         const { view, release } = cluster.views.acquire(namespace);
         const repairs = new Repairs(options, view);
         watched.set(namespace, { release, repairs, end: view.onAnyChange((set) => repairs.look(set)) });
       }
+      for (const [namespace, one] of watched) if (!used.has(namespace)) leave(namespace, one);
       for (const { repairs } of watched.values()) repairs.lookAtAll();
     } catch (error) {
       cluster.log.warn({ cluster: cluster.client.cluster, err: message(error) }, "reconciler: namespaces not readable");
     }
     await sleep(everyMs, undefined, { signal }).catch(() => undefined);
   }
-  for (const { release, end } of watched.values()) {
-    end();
-    release();
-  }
-  await Promise.all([...watched.values()].map(({ repairs }) => repairs.idle()));
+  for (const [namespace, one] of watched) leave(namespace, one);
+  await Promise.all(leaving);
 }
 
 /** The repairs of one namespace; one at a time per workload. */
@@ -67,8 +82,8 @@ class Repairs {
   readonly #running = new Map<string, Promise<void>>();
   readonly #again = new Set<string>();
   readonly #failures = new Map<string, { count: number; notBefore: number }>();
-  /** Since when something has been waiting under this open epoch (`performance.now()`). */
-  readonly #waiting = new Map<string, { epoch: number; since: number }>();
+  /** Since when the same has been waiting under the same open epoch (`performance.now()`). */
+  readonly #waiting = new Map<string, { what: string; since: number }>();
 
   constructor(options: ReconcilerOptions, view: NamespaceView) {
     this.#options = options;
@@ -124,15 +139,19 @@ class Repairs {
     if (set === undefined || set.metadata.deletionTimestamp !== undefined) return false;
     if (cluster.busy.has(`${set.metadata.namespace}/${name}`)) return false;
     const notes = readNotes(set);
-    const due = duePods(set, notes.enrolled, this.#view.pods(name));
-    if (due.length === 0) {
+    const pods = this.#view.pods(name);
+    const due = duePods(set, notes.enrolled, pods);
+    if (due.length === 0 && !isWindowOpen(set)) {
       this.#waiting.delete(name);
       return false;
     }
     if (notes.holder === "") return true;
+    // Pods that leave may take the time that they were given.
+    const grace = pods.filter((pod) => Date.parse(pod.metadata.deletionTimestamp ?? "") > Date.now()).length;
+    const what = [notes.epoch, ...due.map((pod) => pod.metadata.uid), pods.length, grace].join(" ");
     const waiting = this.#waiting.get(name);
-    if (waiting?.epoch !== notes.epoch) {
-      this.#waiting.set(name, { epoch: notes.epoch, since: performance.now() });
+    if (waiting?.what !== what || grace > 0) {
+      this.#waiting.set(name, { what, since: performance.now() });
       return false;
     }
     return performance.now() - waiting.since > takeOverAfterMs;
@@ -158,19 +177,40 @@ class Repairs {
     this.#view.absorbSet(held.set);
     const hands = newHands();
     try {
-      for (let round = 0; round < ROUNDS && !signal.aborted; round++) {
-        await putRight(cluster, held, this.#view, hands, signal);
-        const due = duePods(held.set, held.notes.enrolled, this.#view.pods(name));
-        if ((due.length === 0 && hands.unknown.size === 0) || hands.forbidden !== undefined) break;
-        await sleep(200);
-      }
+      await this.#rounds(held, hands);
       if (hands.moved.size > 0)
         cluster.log.info({ workload: name, epoch: held.epoch, pods: [...hands.moved] }, "repaired");
     } finally {
       if (await settle(cluster, held, hands)) await closeEpoch(cluster, held);
     }
+    const budget = [...hands.budgets.values()][0]?.message;
+    if (budget !== undefined) throw new CellwrightFailure("ClusterBusy", budget);
     const refusal = [...hands.refusals.values()][0];
     if (refusal !== undefined) throw new CellwrightFailure("Invalid", refusal);
+  }
+
+  /** Until everything is as it is meant to be, a budget or a right is missing, or it takes too long. */
+  async #rounds(held: Held, hands: Hands): Promise<void> {
+    const { cluster, signal } = this.#options;
+    const { name } = held.key;
+    const wake = new Wake();
+    const end = this.#view.onChange(name, wake.now);
+    const until = performance.now() + LONGEST_MS;
+    try {
+      while (!signal.aborted && performance.now() < until) {
+        await putRight(cluster, held, this.#view, hands, signal);
+        const pods = this.#view.pods(name);
+        const isDone =
+          targetHash(held.set) !== undefined &&
+          duePods(held.set, held.notes.enrolled, pods).length === 0 &&
+          !isWindowNeeded(held.set, held.notes, pods);
+        if ((isDone && hands.unknown.size === 0) || hands.forbidden !== undefined || hands.budgets.size > 0) return;
+        await wake.within(LULL_MS);
+        await sleep(GATHER_MS);
+      }
+    } finally {
+      end();
+    }
   }
 }
 

@@ -99,4 +99,6 @@ export function invoke(
 /** What an operation came to. Expected outcomes are values; `changed` tells whether the world is different now. */
 export type OperationOutcome =
   | { outcome: "done"; summary: string; changed: boolean }
-  | { outcome: "failed"; reason: string; changed: boolean };
+  | { outcome: "failed"; reason: string; changed: boolean }
+  /** Something outside does not let it go on for now; `reason` says what, and who can lift it. Trying again may help. */
+  | { outcome: "blocked"; reason: string; changed: boolean };

@@ -11,7 +11,7 @@ export const applyWorkload: Operation<ClusterDeps, WorkloadParams> = {
   undo: "restoreWorkload",
   async run(deps, params, { signal, holder }) {
     const outcomes = [];
-    const progress = { signal, report: () => undefined, mayAct: rightToAct(deps, params) };
+    const progress = { signal, report: () => undefined, mayAct: rightToAct(deps, params, holder) };
     for (const desired of await desiredWorkloads(deps, params)) {
       outcomes.push(await deps.driver.apply(desired, progress, `${params.order}/${holder}`));
       if (signal.aborted) break;

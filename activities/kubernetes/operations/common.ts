@@ -4,9 +4,12 @@ import type { Database } from "../../../db/client.ts";
 import { mayChange } from "../../../db/repositories/locks.ts";
 import { findOrder } from "../../../db/repositories/orders.ts";
 import { readPlacedRevision } from "../../../db/repositories/placements.ts";
+import { supersedingRun } from "../../../db/repositories/runs.ts";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import type { OperationOutcome } from "../../../domain/pipeline/operation.ts";
+import type { PodReader } from "../pod-reader.ts";
 import type { Desired, WorkloadDriver } from "../port.ts";
+import { attemptOf } from "../statefulset/taker.ts";
 
 /** What operations on one cluster work with. */
 export type ClusterDeps = {
@@ -14,6 +17,7 @@ export type ClusterDeps = {
   tenant: string;
   cluster: string;
   driver: WorkloadDriver;
+  pods: PodReader;
 };
 
 /** One app service's part in one cluster, for one task of one order. */
@@ -42,19 +46,28 @@ export async function desiredWorkloads(
     .map(({ placement }) => ({ placement, revision: params.revision, spec: placed.revision, order: params.order }));
 }
 
-/** Asks the records, each time that it is called, why the order must not write to the service's workloads (any more). */
+/**
+ * Asks the records, each time that it is called, why the call must not write to the service's workloads (any more): its
+ * order may not, or a later run of the app's pipeline (a rollback) has begun. `holder` ends in `#<attempt>.<try>`.
+ */
 export function rightToAct(
   { db }: Pick<ClusterDeps, "db">,
   { order, service }: Pick<WorkloadParams, "order" | "service">,
+  holder: string,
 ): () => Promise<string | undefined> {
-  return () => mayChange(db, order, service);
+  return async () =>
+    (await mayChange(db, order, service)) ?? (await supersedingRun(db, order, service, attemptOf(holder)));
 }
 
-/** One outcome of several: the failures, or everything that was done. */
+/** One outcome of several: the failures, or what blocks, or everything that was done. */
 export function together(outcomes: readonly OperationOutcome[]): OperationOutcome {
   const changed = outcomes.some((one) => one.changed);
-  const reasons = outcomes.flatMap((one) => (one.outcome === "failed" ? [one.reason] : []));
-  if (reasons.length > 0) return { outcome: "failed", reason: reasons.join("\n"), changed };
+  const reasons = (kind: "failed" | "blocked"): string[] =>
+    outcomes.flatMap((one) => (one.outcome === kind ? [one.reason] : []));
+  const failed = reasons("failed");
+  if (failed.length > 0) return { outcome: "failed", reason: failed.join("\n"), changed };
+  const blocked = reasons("blocked");
+  if (blocked.length > 0) return { outcome: "blocked", reason: blocked.join("\n"), changed };
   return {
     outcome: "done",
     summary: outcomes.flatMap((one) => (one.outcome === "done" ? [one.summary] : [])).join("; "),

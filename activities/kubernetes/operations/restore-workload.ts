@@ -10,9 +10,9 @@ export const restoreWorkload: Operation<ClusterDeps, WorkloadParams> = {
   params: WorkloadParams,
   latency: "wait",
   idempotency: "A workload that no longer carries the template of this order is left alone.",
-  async run(deps, params, { signal }) {
+  async run(deps, params, { signal, holder }) {
     const outcomes = [];
-    const progress = { signal, report: () => undefined, mayAct: rightToAct(deps, params) };
+    const progress = { signal, report: () => undefined, mayAct: rightToAct(deps, params, holder) };
     for (const desired of await desiredWorkloads(deps, params)) {
       const { placement } = desired;
       const previous = async (number: number) => {

@@ -8,42 +8,45 @@
  * after our check, so after our read. Then either our write comes first, and the newer order's swap conflicts and starts
  * over from it; or the newer order's comes first, has changed the resource version, and ours conflicts. A conflict is
  * followed by another read and another check, which refuses. Each order writes the Service once even if nothing differs
- * (its digest names the order), so that this holds for the Service's removal too. A workload or Service that is missing
- * has no version: a late creation conflicts with what exists, and else makes a workload without pods, which the next
- * order replaces.
+ * (its digest names the order), so that this holds for the Service's removal too. What is written
+ * over carries its uid too, since an apply would make anew what was removed meanwhile.
+ *
+ * A workload or Service that is missing has no version: a late creation conflicts with what exists. Else it makes a
+ * workload without pods that belongs to no order (`isUnclaimed`): nobody moves pods there, and the next order makes it its
+ * own or removes it. Making it one's own is a second write, and a compare-and-swap like every other.
+ *
+ * Within one order, a rollback follows a forward run. A call of an earlier run finds itself made void, by the workload's
+ * notes (`insistOnRun`) in the state that it would swap, and by `mayAct`, which sees in Postgres that a later run of the
+ * app's pipeline has begun.
  */
-import { createHash } from "node:crypto";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { formatOrdinals } from "../../../domain/workload/ordinals.ts";
-import { stableJson } from "../../../domain/json.ts";
-import {
-  LABELS,
-  MANAGED_BY,
-  renderService,
-  renderStatefulSet,
-  shapeOf,
-  workloadName,
-} from "../../../domain/workload/render.ts";
+import { renderStatefulSet } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
-import { hasStatus } from "../errors.ts";
-import type { ServiceObject, SetObject } from "../objects.ts";
-import type { Desired, Outcome, Permitted, Placement, Progress } from "../port.ts";
+import type { SetObject } from "../objects.ts";
+import type { Desired, Outcome, Permitted } from "../port.ts";
 import {
   applyObject,
   CREATE_ONLY,
+  deleteExactly,
+  exactly,
   findSet,
   insist,
   listPods,
   MANAGER,
   nonce,
+  swapProgress,
   type Cluster,
   type WorkloadKey,
 } from "./cluster.ts";
-import { attemptOf, fenced, formatTaker, parseTaker, takeEpoch } from "./epoch.ts";
-import { isFrozenFor, isOurs, readNotes, targetHash, writeNotes, type Notes } from "./metadata.ts";
-
-/** Annotation of the Service: digest of its rendering, and of the order that wrote it last. */
-const SERVICE_DIGEST = "cellwright.io/rendering";
+import { fixedDigest, shapeDigest } from "./digest.ts";
+import { takeEpoch } from "./epoch.ts";
+import { fenced } from "./held.ts";
+import { isOurs, isUnclaimed, POD, readNotes, targetHash, writeNotes, type Notes, type Recreate } from "./metadata.ts";
+import { untilObserved } from "./observed.ts";
+import { insistOnRight, insistOnRun, keyOf } from "./right.ts";
+import { ensureServices } from "./services.ts";
+import { attemptOf, formatTaker, lastAttemptBefore, parseTaker } from "./taker.ts";
 
 export async function applyDesired(
   cluster: Cluster,
@@ -54,7 +57,7 @@ export async function applyDesired(
   const key = keyOf(desired.placement);
   const call: Call = { who: `${desired.order} ${nonce()}`, attempt: attemptOf(holder), firstEpoch: undefined };
   const outcome = await insist(cluster, () => applyOnce(cluster, key, desired, call, progress), progress.signal);
-  if (outcome.outcome === "failed") return outcome;
+  if (outcome.outcome !== "done") return outcome;
   await untilObserved(cluster, key, progress);
   return outcome;
 }
@@ -71,69 +74,95 @@ async function applyOnce(
   progress: Permitted,
 ): Promise<Outcome> {
   const where = `${key.namespace}/${key.name}`;
+  const { order, revision } = desired;
+  const failed = (reason: string): Outcome => ({ outcome: "failed", reason, changed: false });
   const found = await findSet(cluster, key);
-  const refusal = found === undefined ? undefined : await refusalOf(cluster, found, desired);
-  if (refusal !== undefined) return { outcome: "failed", reason: refusal, changed: false };
-  const foreign = await ensureService(cluster, desired, progress);
-  if (foreign !== undefined) return { outcome: "failed", reason: foreign, changed: false };
+  const refusal = found === undefined ? undefined : refusalOf(found, desired);
+  if (refusal !== undefined) return failed(refusal);
+  if (found !== undefined) insistOnRun(key, readNotes(found), order, call.attempt);
+  const foreign = await ensureServices(cluster, desired, progress);
+  if (foreign !== undefined) return failed(foreign);
 
-  const shape = digest(shapeOf(desired));
-  if (found === undefined) {
-    const notes: Notes = {
-      epoch: 0,
-      holder: "",
-      taker: "",
-      enrolled: new Set(),
-      order: desired.order,
-      revision: desired.revision,
-      shape,
-      previous: null,
-      frozenUpTo: 0,
-    };
-    await insistOnRight(key, desired.order, progress);
-    await applyTemplate(cluster, desired, notes, 0, CREATE_ONLY);
-    return {
-      outcome: "done",
-      summary: `${where} created for revision ${desired.revision}, without pods`,
-      changed: false,
-    };
+  const current = found ?? (await create(cluster, key, desired, progress));
+  const before = readNotes(current);
+  if (isUnclaimed(before) && before.fixed !== fixedDigest(desired)) {
+    await insistOnRight(key, order, progress);
+    await deleteExactly(cluster, paths.set(key.namespace, key.name), current);
+    throw new CellwrightFailure("Conflict", `${where} was made for another revision, and is made anew`);
   }
-
-  const before = readNotes(found);
-  if (before.order === desired.order && before.revision === desired.revision) {
-    if (isFrozenFor(before, call.attempt))
-      throw new CellwrightFailure(
-        "Superseded",
-        `${where} was frozen; order ${desired.order} does not change it any more`,
-      );
-    return {
-      outcome: "done",
-      summary: `${where} has the template of revision ${desired.revision} already`,
-      changed: false,
-    };
-  }
+  const frozenUpTo = Math.max(before.order === order ? before.frozenUpTo : 0, lastAttemptBefore(call.attempt));
+  const isThere = before.order === order && before.revision === revision;
+  const done = (summary: string): Outcome => ({ outcome: "done", summary, changed: false });
+  if (isThere && before.frozenUpTo === frozenUpTo)
+    return done(`${where} has the template of revision ${revision} already`);
   refuseIfOvertaken(key, before, call);
   const { set, notes } =
-    before.holder === "" ? { set: found, notes: before } : await fence(cluster, key, desired, call, progress);
-  const next: Notes = {
+    before.holder === "" ? { set: current, notes: before } : await fence(cluster, key, desired, call, progress);
+  const taken = {
     epoch: notes.epoch + 1,
     holder: "",
     taker: formatTaker({ role: "apply", who: call.who, startedAt: Date.now() }),
+    frozenUpTo,
+  };
+  const replicas = set.spec.replicas ?? 1;
+  if (isThere) {
+    await insistOnRight(key, order, progress);
+    await swapProgress(cluster, set, { ...notes, ...taken }, replicas, false);
+    return done(`${where} has the template of revision ${revision}, now for a later run`);
+  }
+  const next: Notes = {
+    ...taken,
     enrolled: new Set(),
-    order: desired.order,
-    revision: desired.revision,
-    shape,
-    previous: {
-      revision: notes.revision,
-      order: notes.order,
-      enrolled: formatOrdinals(notes.enrolled),
-      shape: notes.shape,
-    },
+    order,
+    revision,
+    shape: shapeDigest(desired),
+    fixed: fixedDigest(desired),
+    recreate: await recreationFor(cluster, set, notes, desired),
+    previous: isUnclaimed(notes)
+      ? null
+      : {
+          revision: notes.revision,
+          order: notes.order,
+          enrolled: formatOrdinals(notes.enrolled),
+          recreate: notes.recreate,
+        },
+  };
+  await insistOnRight(key, order, progress);
+  await applyTemplate(cluster, desired, next, replicas, exactly(set));
+  return done(
+    `${where} ${found === undefined ? "was created with" : "has"} the template of revision ${revision}${replicas === 0 ? ", without pods" : ""}`,
+  );
+}
+
+/** A workload without pods, which no order has made its own. */
+async function create(cluster: Cluster, key: WorkloadKey, desired: Desired, progress: Permitted): Promise<SetObject> {
+  const notes: Notes = {
+    epoch: 0,
+    holder: "",
+    taker: "",
+    enrolled: new Set(),
+    order: "",
+    revision: 0,
+    shape: shapeDigest(desired),
+    fixed: fixedDigest(desired),
+    recreate: "",
+    previous: null,
     frozenUpTo: 0,
   };
   await insistOnRight(key, desired.order, progress);
-  await applyTemplate(cluster, desired, next, set.spec.replicas ?? 1, set.metadata.resourceVersion);
-  return { outcome: "done", summary: `${where} has the template of revision ${desired.revision}`, changed: false };
+  return applyTemplate(cluster, desired, notes, 0, { resourceVersion: CREATE_ONLY });
+}
+
+/** Which of the pods that exist, or are about to come back, the template cannot be given in place. */
+async function recreationFor(cluster: Cluster, set: SetObject, before: Notes, desired: Desired): Promise<Recreate> {
+  if (desired.spec.release.upgrade === "RECREATE") return "all";
+  const shape = shapeDigest(desired);
+  const target = targetHash(set);
+  // Pods that are missing come back at the promoted revision, whose shape is only known if it is the template's.
+  const isPromoted = target !== undefined && set.status?.currentRevision === target;
+  if (before.shape !== shape || (!isPromoted && before.recreate !== "")) return "different";
+  const pods = await listPods(cluster, set);
+  return pods.some((pod) => pod.metadata.annotations?.[POD.shape] !== shape) ? "different" : "";
 }
 
 /**
@@ -147,16 +176,6 @@ function refuseIfOvertaken(key: WorkloadKey, notes: Notes, call: Call): void {
   if (last.role !== "move" && last.role !== "reconcile") throw fenced(key, notes);
 }
 
-/** Throws Superseded when the order may not write any more. To be called between the read and the swap of it. */
-export async function insistOnRight(key: WorkloadKey, order: string, { mayAct }: Permitted): Promise<void> {
-  const refusal = await mayAct();
-  if (refusal !== undefined)
-    throw new CellwrightFailure(
-      "Superseded",
-      `${key.namespace}/${key.name} is left alone by order ${order}: ${refusal}`,
-    );
-}
-
 /** Takes the epoch of a workload that somebody left open, so that nothing of it can arrive under the new template. */
 async function fence(
   cluster: Cluster,
@@ -168,9 +187,10 @@ async function fence(
   return takeEpoch(cluster, {
     key,
     taker: { role: "apply", who: call.who, startedAt: Date.now() },
-    async check(set) {
+    async check(set, notes) {
       if (!isOurs(set, desired.placement))
         throw new CellwrightFailure("Conflict", `${key.namespace}/${key.name} changed hands`);
+      insistOnRun(key, notes, desired.order, call.attempt);
       await insistOnRight(key, desired.order, progress);
     },
     onStamped: () => undefined,
@@ -178,26 +198,35 @@ async function fence(
   });
 }
 
-/** Writes template, notes and replicas in one compare-and-swap. */
+/**
+ * Writes template, notes and replicas in one compare-and-swap; closes a window of recreation. `target`: what is replaced,
+ * or that nothing is.
+ */
 export async function applyTemplate(
   cluster: Cluster,
   desired: Desired,
   notes: Notes,
   replicas: number,
-  resourceVersion: string,
+  target: { resourceVersion: string; uid?: string },
 ): Promise<SetObject> {
   const { apiVersion, kind, metadata, spec } = renderStatefulSet(desired);
   return applyObject<SetObject>(cluster, paths.set(metadata.namespace, metadata.name), MANAGER.template, {
     apiVersion,
     kind,
-    metadata: { ...metadata, resourceVersion, annotations: writeNotes(notes) },
+    metadata: { ...metadata, ...target, annotations: writeNotes(notes) },
     // Always stated: a field that this manager once set and then left out would fall back to its default of one pod.
-    spec: { ...spec, replicas },
+    spec: { ...spec, template: withShape(spec["template"], notes.shape), replicas },
   });
 }
 
+/** So that every pod tells from which shape it was born. */
+function withShape(template: unknown, shape: string): unknown {
+  const { metadata, ...rest } = template as { metadata: { annotations?: Record<string, string> } };
+  return { ...rest, metadata: { ...metadata, annotations: { ...metadata.annotations, [POD.shape]: shape } } };
+}
+
 /** Why this revision cannot be put here, for a person. */
-async function refusalOf(cluster: Cluster, set: SetObject, desired: Desired): Promise<string | undefined> {
+function refusalOf(set: SetObject, desired: Desired): string | undefined {
   const { placement, revision, spec } = desired;
   const where = `StatefulSet ${placement.namespace}/${set.metadata.name}`;
   if (!isOurs(set, placement))
@@ -205,93 +234,15 @@ async function refusalOf(cluster: Cluster, set: SetObject, desired: Desired): Pr
   if (set.metadata.deletionTimestamp !== undefined)
     return `${where} is being deleted. Wait until it is gone, then retry.`;
   const notes = readNotes(set);
-  const replicas = set.spec.replicas ?? 1;
-  const wanted = spec.cells[placement.cell]?.replicas ?? 0;
-  if (wanted < replicas)
-    return `Revision ${revision} wants ${wanted} pods in cell ${placement.cell}, ${replicas} exist. Taking pods away is not supported yet.`;
-  if (notes.shape === digest(shapeOf(desired))) return undefined;
-  // Without pods there is nothing that would have to be recreated.
-  if (replicas === 0 && (await listPods(cluster, set)).length === 0) return undefined;
-  return `Revision ${revision} differs from revision ${notes.revision} of ${where} in more than images. That needs recreated pods, which is not supported yet: make a revision that changes only images.`;
-}
-
-/** Creates or corrects the headless Service. Returns why it cannot. */
-async function ensureService(cluster: Cluster, desired: Desired, progress: Permitted): Promise<string | undefined> {
-  const { placement } = desired;
-  const manifest = renderService(desired);
-  const wanted = digest(`${desired.order}\n${stableJson(manifest)}`);
-  const path = paths.service(placement.namespace, placement.service);
-  const found = await findService(cluster, placement);
-  const labels = found?.metadata.labels ?? {};
-  const isForeign =
-    labels[LABELS.managedBy] !== MANAGED_BY || labels[LABELS.workspaceGroup] !== placement.workspaceGroup;
-  if (found !== undefined && isForeign) {
-    return `Service ${placement.namespace}/${placement.service} exists and is not Cellwright's. Rename it or the app service.`;
-  }
-  if (found?.metadata.annotations?.[SERVICE_DIGEST] === wanted) return undefined;
-  await insistOnRight(keyOf(placement), desired.order, progress);
-  await applyObject(cluster, path, MANAGER.template, {
-    ...manifest,
-    metadata: {
-      ...manifest.metadata,
-      resourceVersion: found?.metadata.resourceVersion ?? CREATE_ONLY,
-      annotations: { [SERVICE_DIGEST]: wanted },
-    },
-  });
-  return undefined;
-}
-
-export async function findService(
-  { client }: Cluster,
-  { namespace, service }: Placement,
-): Promise<ServiceObject | undefined> {
-  try {
-    return await client.request<ServiceObject>({ method: "GET", path: paths.service(namespace, service) });
-  } catch (error) {
-    if (hasStatus(error, 404)) return undefined;
-    throw error;
-  }
-}
-
-/** Waits until the controller has made a revision of the template. Throws ClusterUnreachable when it does not. */
-export async function untilObserved(
-  cluster: Cluster,
-  key: WorkloadKey,
-  progress: Pick<Progress, "signal">,
-): Promise<void> {
-  const { view, release } = cluster.views.acquire(key.namespace);
-  try {
-    const committed = await insist(cluster, () => findSet(cluster, key), progress.signal);
-    if (committed === undefined || targetHash(committed) !== undefined) return;
-    const wanted = committed.metadata.generation ?? 0;
-    await insist(cluster, () => view.ready(), progress.signal);
-    await new Promise<void>((resolve, reject) => {
-      const isSeen = () => (view.set(key.name)?.status?.observedGeneration ?? 0) >= wanted;
-      const end = (error?: CellwrightFailure) => {
-        stop();
-        clearTimeout(timer);
-        progress.signal.removeEventListener("abort", aborted);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const aborted = () => end();
-      const stop = view.onChange(key.name, () => isSeen() && end());
-      const timer = setTimeout(() => {
-        const text = `The StatefulSet controller of cluster ${cluster.client.cluster} has not noticed the change of ${key.namespace}/${key.name}; is kube-controller-manager running?`;
-        end(new CellwrightFailure("ClusterUnreachable", text));
-      }, cluster.bounds.observedMs);
-      progress.signal.addEventListener("abort", aborted);
-      if (isSeen() || progress.signal.aborted) end();
-    });
-  } finally {
-    release();
-  }
-}
-
-export function keyOf(placement: Placement): WorkloadKey {
-  return { namespace: placement.namespace, name: workloadName(placement.service, placement.cell) };
-}
-
-export function digest(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+  if (isUnclaimed(notes) || notes.fixed === fixedDigest(desired)) return undefined;
+  const claims = (list: [name: string, size: string][]) =>
+    list.length === 0 ? "none" : list.map(([name, size]) => `${name} (${size})`).join(", ");
+  const live = claims(
+    (set.spec.volumeClaimTemplates ?? []).map((one) => [
+      one.metadata.name,
+      one.spec?.resources?.requests?.storage ?? "no size",
+    ]),
+  );
+  const wanted = claims(spec.volumeClaimTemplates.map(({ name, size }) => [name, size]));
+  return `Revision ${revision} changes what Kubernetes never lets one change on ${where}, such as volume claim templates (there: ${live}; in the revision: ${wanted}), their access modes or storage class. Keep them as in revision ${notes.revision}, or release a revision without cell ${placement.cell} first and then this one.`;
 }

@@ -2,11 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CellwrightFailure } from "../../../domain/failures.ts";
-import { LABELS } from "../../../domain/workload/render.ts";
+import { HELD_BACK, LABELS } from "../../../domain/workload/render.ts";
 import { CONTENT, paths, type ClusterClient } from "../client.ts";
 import { hasStatus } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { controllerOf, type List, type PodObject, type SetObject } from "../objects.ts";
+import { controllerOf, type List, type Meta, type PodObject, type SetObject } from "../objects.ts";
 import type { Views } from "../view.ts";
 import { writeProgress, type ProgressNotes } from "./metadata.ts";
 
@@ -23,7 +23,7 @@ export type Bounds = {
   lookMs: number;
   /** Oldest view on which a mover acts without reading anew, ms. */
   staleMs: number;
-  /** Pod patches under way at once, per workload. */
+  /** Changes of pods under way at once, per workload. */
   concurrency: number;
   /**
    * How long the API server may refuse our identity before that is taken for its answer, ms: one that has just been
@@ -32,6 +32,8 @@ export type Bounds = {
   forbiddenMs: number;
   /** How long the StatefulSet controller may take to see a template, ms. */
   observedMs: number;
+  /** How long disruption budgets are asked again before that is something for a person, ms. */
+  budgetMs: number;
 };
 
 export const BOUNDS: Bounds = {
@@ -40,6 +42,7 @@ export const BOUNDS: Bounds = {
   staleMs: 5000,
   concurrency: 16,
   observedMs: 60_000,
+  budgetMs: 15_000,
   forbiddenMs: 10_000,
 };
 
@@ -81,7 +84,10 @@ export async function listPods({ client }: Cluster, set: SetObject): Promise<Pod
   return list.items.filter((pod) => controllerOf(pod) === name);
 }
 
-/** Server-side apply. `resourceVersion` makes it a compare-and-swap: Conflict when the object is not exactly that one. */
+/**
+ * Server-side apply. `resourceVersion` and `uid` (see `exactly`) make it a compare-and-swap: Conflict when the object is
+ * not exactly that one. Without the uid an apply makes what is missing.
+ */
 export async function applyObject<T>(
   { client }: Cluster,
   path: string,
@@ -97,26 +103,62 @@ export async function applyObject<T>(
   });
 }
 
+/** The identity of an object that is to be replaced: another of that name, or none, makes the write fail with Conflict. */
+export function exactly({ metadata }: { metadata: Meta }): { uid: string; resourceVersion: string } {
+  return { uid: metadata.uid, resourceVersion: metadata.resourceVersion };
+}
+
 /**
  * A resource version that no object has. Server-side apply with it creates what is missing and conflicts with what
  * exists, however late it arrives.
  */
 export const CREATE_ONLY = "1";
 
-/** Swaps what changes while pods move, if the set is still exactly `set`. */
+/**
+ * Swaps what changes while pods move, if the set is still exactly `set`. `window`: whether pods that die come back at the
+ * template's revision.
+ *
+ * A merge patch and not an apply: what an apply leaves out falls back to its default, and the default partition, 0, would
+ * have the controller itself delete pods.
+ */
 export async function swapProgress(
-  cluster: Cluster,
+  { client }: Cluster,
   set: SetObject,
   notes: ProgressNotes,
   replicas: number,
+  window: boolean,
 ): Promise<SetObject> {
   const { namespace, name, resourceVersion } = set.metadata;
-  return applyObject<SetObject>(cluster, paths.set(namespace, name), MANAGER.progress, {
-    apiVersion: "apps/v1",
-    kind: "StatefulSet",
-    metadata: { name, namespace, resourceVersion, annotations: writeProgress(notes) },
-    spec: { replicas },
+  return client.request<SetObject>({
+    method: "PATCH",
+    path: paths.set(namespace, name),
+    query: { fieldManager: MANAGER.progress },
+    contentType: CONTENT.mergePatch,
+    body: {
+      metadata: { resourceVersion, annotations: writeProgress(notes) },
+      spec: { replicas, updateStrategy: window ? { type: "OnDelete", rollingUpdate: null } : HELD_BACK },
+    },
   });
+}
+
+/** Deletes the object if it is still exactly this one; one that is gone is fine. Throws Conflict. */
+export async function deleteExactly(
+  { client }: Cluster,
+  path: string,
+  { metadata }: Pick<SetObject, "metadata">,
+): Promise<void> {
+  try {
+    await client.request({
+      method: "DELETE",
+      path,
+      body: {
+        preconditions: { uid: metadata.uid, resourceVersion: metadata.resourceVersion },
+        propagationPolicy: "Background",
+      },
+    });
+  } catch (error) {
+    if (!hasStatus(error, 404)) throw error;
+  }
 }
 
 /** Ends the retrying of something that passes: rethrows what does not pass, and what has lasted too long. */

@@ -1,12 +1,15 @@
 /** The StatefulSet driver of one cluster: plain Kubernetes, nothing installed there. */
-import type { Desired, WorkloadDriver } from "../port.ts";
-import { shapeOf } from "../../../domain/workload/render.ts";
-import { applyDesired, digest } from "./apply.ts";
+import type { WorkloadDriver } from "../port.ts";
+import { applyDesired } from "./apply.ts";
 import type { Cluster } from "./cluster.ts";
+import { freezeWorkload } from "./freeze.ts";
 import { moveGroup } from "./move.ts";
 import { observeWorkloads } from "./observe.ts";
-import { freezeWorkload, restoreWorkload } from "./restore.ts";
+import { restoreWorkload } from "./restore.ts";
+import { removeWorkload, trimWorkload } from "./trim.ts";
 import { verifyWorkloads } from "./verify.ts";
+
+export { fixedDigest, shapeDigest } from "./digest.ts";
 
 export function createStatefulSetDriver(cluster: Cluster): WorkloadDriver {
   return {
@@ -15,11 +18,8 @@ export function createStatefulSetDriver(cluster: Cluster): WorkloadDriver {
     restore: (desired, previous, progress) => restoreWorkload(cluster, desired, previous, progress),
     move: (input, progress) => moveGroup(cluster, input, progress),
     freeze: (input) => freezeWorkload(cluster, input),
+    trim: (input, progress) => trimWorkload(cluster, input, progress),
+    remove: (input, progress) => removeWorkload(cluster, input, progress),
     verify: (input, progress) => verifyWorkloads(cluster, input, progress),
   };
-}
-
-/** The digest that `observe` reports as `shape` once `desired` is applied. */
-export function shapeDigest(desired: Pick<Desired, "placement" | "spec">): string {
-  return digest(shapeOf(desired));
 }

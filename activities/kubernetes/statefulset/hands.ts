@@ -1,5 +1,6 @@
 /**
- * Puts enrolled pods right: whatever is meant to be at the template's revision and is not gets patched. Used by the mover
+ * Puts enrolled pods right: whatever is meant to be at the template's revision and is not gets patched or, where a patch
+ * cannot bring it there, evicted. Used by the mover
  * and by the reconciler, each under its own epoch.
  */
 import { CellwrightFailure } from "../../../domain/failures.ts";
@@ -8,21 +9,32 @@ import type { PodObject, SetObject } from "../objects.ts";
 import { isNewer } from "../objects.ts";
 import type { NamespaceView } from "../view.ts";
 import { eachAtOnce, findPod, type Cluster } from "./cluster.ts";
-import { adopt, confirmHeld, fenced, type Held } from "./epoch.ts";
-import { epochOf, targetHash, templateImages } from "./metadata.ts";
-import { patchPod } from "./patch.ts";
+import { confirmHeld, swapHeld } from "./epoch.ts";
+import { evictPod, type EvictResult } from "./evict.ts";
+import { adopt, fenced, type Held } from "./held.ts";
+import { epochOf, isWindowOpen, mustBeRecreated, targetHash, templateImages, type Notes } from "./metadata.ts";
+import { patchPod, type PatchResult } from "./patch.ts";
+
+/** How long disruption budgets are left in peace after a refusal, ms. */
+const BUDGET_PAUSE_MS = 500;
 
 /** What has been done under one epoch, and what of it is not settled. */
 export type Hands = {
-  /** Pods (uid → name) with a patch whose outcome is not known. While there is one, the epoch must stay open. */
+  /** Pods (uid → name) with a change whose outcome is not known. While there is one, the epoch must stay open. */
   unknown: Map<string, string>;
+  /** Uids of pods whose eviction was accepted. */
+  evicted: Set<string>;
+  /** Pod → what a disruption budget said that does not let it go, and since when (ms since epoch). */
+  budgets: Map<string, { message: string; since: number }>;
+  /** No eviction before this time (`performance.now()`). */
+  noEvictionBefore: number;
   /** Pod → what the cluster answered to the last change that it refused. */
   refusals: Map<string, string>;
   /** The identity lacks a right, and has lacked it for so long that trying on is of no use. */
   forbidden: string | undefined;
   /** Since when (`performance.now()`). */
   forbiddenSince: number | undefined;
-  /** No patch before this time (`performance.now()`). */
+  /** No change before this time (`performance.now()`). */
   notBefore: number;
   /** Names of pods that were changed. */
   moved: Set<string>;
@@ -31,6 +43,9 @@ export type Hands = {
 export function newHands(): Hands {
   return {
     unknown: new Map(),
+    evicted: new Set(),
+    budgets: new Map(),
+    noEvictionBefore: 0,
     refusals: new Map(),
     forbidden: undefined,
     forbiddenSince: undefined,
@@ -46,14 +61,14 @@ export function duePods(set: SetObject, enrolled: ReadonlySet<number>, pods: rea
   return pods.filter((pod) => {
     const ordinal = ordinalOf(set.metadata.name, pod.metadata.name);
     return (
-      ordinal !== undefined &&
-      enrolled.has(ordinal) &&
-      pod.metadata.labels?.[LABELS.hash] !== target &&
-      pod.metadata.deletionTimestamp === undefined &&
-      pod.status?.phase !== "Failed" &&
-      pod.status?.phase !== "Succeeded"
+      ordinal !== undefined && enrolled.has(ordinal) && pod.metadata.labels?.[LABELS.hash] !== target && isAlive(pod)
     );
   });
+}
+
+/** Not leaving and not at its end: those the controller replaces by itself. */
+function isAlive({ metadata, status }: PodObject): boolean {
+  return metadata.deletionTimestamp === undefined && status?.phase !== "Failed" && status?.phase !== "Succeeded";
 }
 
 /** Takes in what the view knows newer of the workload. Throws Fenced, or NotFound when it is gone. */
@@ -67,7 +82,7 @@ export function catchUp(held: Held, view: NamespaceView): void {
 
 /**
  * One round over all pods that are due. Returns when every request of it has been answered or has run into its bound.
- * Throws Fenced.
+ * Opens a window of recreation when pods have to be recreated, and closes it once they are born. Throws Fenced.
  */
 export async function putRight(
   cluster: Cluster,
@@ -80,9 +95,16 @@ export async function putRight(
   const pods = view.pods(held.key.name);
   const target = targetHash(held.set);
   settleByView(hands, pods, target);
-  if (target === undefined || performance.now() < hands.notBefore) return;
+  if (target === undefined) return;
+  const window = isWindowNeeded(held.set, held.notes, pods);
+  if (window !== isWindowOpen(held.set)) {
+    await swapHeld(cluster, held, (notes) => notes, { window });
+    view.absorbSet(held.set);
+    // Pods are made as the controller knows the set: it has to see the window before any pod goes.
+    if (window) return;
+  }
   const due = duePods(held.set, held.notes.enrolled, pods);
-  if (due.length === 0) return;
+  if (due.length === 0 || performance.now() < hands.notBefore) return;
   if (due.some((pod) => (epochOf(pod) ?? 0) > held.epoch)) throw fenced(held.key);
   if (due.some((pod) => !held.vetted.has(pod.metadata.uid)))
     await confirmHeld(
@@ -94,69 +116,166 @@ export async function putRight(
   const images = templateImages(held.set);
   await eachAtOnce(due, cluster.bounds.concurrency, async (pod) => {
     if (signal?.aborted === true || hands.forbidden !== undefined || performance.now() < hands.notBefore) return;
-    const { name, uid } = pod.metadata;
-    const change = { namespace: held.key.namespace, epoch: held.epoch, hash: target, images, now: new Date() };
-    const result = await patchPod(cluster, pod, change);
-    switch (result.kind) {
-      case "done":
-        hands.unknown.delete(uid);
-        hands.refusals.delete(name);
-        hands.moved.add(name);
-        hands.forbiddenSince = undefined;
-        view.absorbPod(result.pod);
-        return;
-      case "outdated":
-        // If an earlier try of ours was of unknown outcome: this pod fails its tests now, or never existed any longer.
-        if (result.pod?.metadata.uid !== uid || result.pod.metadata.labels?.[LABELS.hash] === target) {
-          if (hands.unknown.delete(uid) && result.pod?.metadata.uid === uid) hands.moved.add(name);
-        }
-        if (result.pod !== undefined) view.absorbPod(result.pod);
-        if (result.pod !== undefined && (epochOf(result.pod) ?? 0) > held.epoch) throw fenced(held.key);
-        return;
-      case "refused":
-        hands.refusals.set(name, result.message);
-        postpone(hands, 1000);
-        if (!result.forbidden) return;
-        hands.forbiddenSince ??= performance.now();
-        if (performance.now() - hands.forbiddenSince >= cluster.bounds.forbiddenMs) hands.forbidden = result.message;
-        return;
-      case "later":
-        postpone(hands, result.delayMs);
-        cluster.log.info({ workload: held.key.name, pod: name, err: result.error.message }, "patch postponed");
-        return;
-      case "unknown":
-        hands.unknown.set(uid, name);
-        postpone(hands, 200);
-        cluster.log.warn(
-          { workload: held.key.name, pod: name, err: result.error.message },
-          "outcome of a patch is unknown",
-        );
+    if (mustBeRecreated(held.notes, pod)) {
+      if (hands.evicted.has(pod.metadata.uid) || performance.now() < hands.noEvictionBefore) return;
+      noteEviction(cluster, held, view, hands, pod, await evictPod(cluster, pod));
+    } else {
+      const change = { namespace: held.key.namespace, epoch: held.epoch, hash: target, images, now: new Date() };
+      notePatch(cluster, held, view, hands, pod, await patchPod(cluster, pod, change));
     }
   });
+}
+
+/**
+ * Whether pods that die have to come back at the template's revision now: while some are to be recreated, and until the
+ * last of them is born. Without the window they would come back at the promoted revision, and be recreated once more.
+ */
+export function isWindowNeeded(
+  set: SetObject,
+  notes: Pick<Notes, "enrolled" | "recreate" | "shape">,
+  pods: readonly PodObject[],
+): boolean {
+  const target = targetHash(set);
+  // Not known just now: as it is.
+  if (target === undefined) return isWindowOpen(set);
+  if (set.status?.currentRevision === target) return false;
+  if (duePods(set, notes.enrolled, pods).some((pod) => mustBeRecreated(notes, pod))) return true;
+  if (notes.recreate === "" && !isWindowOpen(set)) return false;
+  const alive = new Set(pods.filter(isAlive).map((pod) => ordinalOf(set.metadata.name, pod.metadata.name)));
+  return [...notes.enrolled].some((ordinal) => !alive.has(ordinal));
+}
+
+function notePatch(
+  cluster: Cluster,
+  held: Held,
+  view: NamespaceView,
+  hands: Hands,
+  pod: PodObject,
+  result: PatchResult,
+): void {
+  const { name, uid } = pod.metadata;
+  switch (result.kind) {
+    case "done":
+      hands.unknown.delete(uid);
+      noteSuccess(hands, name);
+      view.absorbPod(result.pod);
+      return;
+    case "outdated":
+      // If an earlier try of ours was of unknown outcome: this pod fails its tests now, or never existed any longer.
+      if (result.pod?.metadata.uid !== uid || result.pod.metadata.labels?.[LABELS.hash] === targetHash(held.set)) {
+        if (hands.unknown.delete(uid) && result.pod?.metadata.uid === uid) hands.moved.add(name);
+      }
+      noteOutdated(held, view, result.pod);
+      return;
+    default:
+      noteHindrance(cluster, held, hands, pod, result);
+  }
+}
+
+function noteEviction(
+  cluster: Cluster,
+  held: Held,
+  view: NamespaceView,
+  hands: Hands,
+  pod: PodObject,
+  result: EvictResult,
+): void {
+  const { name, uid } = pod.metadata;
+  switch (result.kind) {
+    case "done":
+      hands.unknown.delete(uid);
+      hands.evicted.add(uid);
+      hands.budgets.delete(name);
+      noteSuccess(hands, name);
+      return;
+    case "outdated":
+      if (result.pod?.metadata.uid !== uid || !isAlive(result.pod)) {
+        if (hands.unknown.delete(uid)) hands.moved.add(name);
+        hands.budgets.delete(name);
+      }
+      noteOutdated(held, view, result.pod);
+      return;
+    case "budget":
+      hands.budgets.set(name, { message: result.message, since: hands.budgets.get(name)?.since ?? Date.now() });
+      hands.noEvictionBefore = performance.now() + BUDGET_PAUSE_MS;
+      return;
+    default:
+      noteHindrance(cluster, held, hands, pod, result);
+  }
+}
+
+function noteSuccess(hands: Hands, name: string): void {
+  hands.refusals.delete(name);
+  hands.moved.add(name);
+  hands.forbiddenSince = undefined;
+}
+
+function noteOutdated(held: Held, view: NamespaceView, now: PodObject | undefined): void {
+  if (now === undefined) return;
+  view.absorbPod(now);
+  if ((epochOf(now) ?? 0) > held.epoch) throw fenced(held.key);
+}
+
+function noteHindrance(
+  cluster: Cluster,
+  held: Held,
+  hands: Hands,
+  { metadata: { name, uid } }: PodObject,
+  result: Extract<PatchResult | EvictResult, { kind: "refused" | "later" | "unknown" }>,
+): void {
+  switch (result.kind) {
+    case "refused":
+      hands.refusals.set(name, result.message);
+      postpone(hands, 1000);
+      if (!result.forbidden) return;
+      hands.forbiddenSince ??= performance.now();
+      if (performance.now() - hands.forbiddenSince >= cluster.bounds.forbiddenMs) hands.forbidden = result.message;
+      return;
+    case "later":
+      postpone(hands, result.delayMs);
+      cluster.log.info({ workload: held.key.name, pod: name, err: result.error.message }, "change postponed");
+      return;
+    case "unknown":
+      hands.unknown.set(uid, name);
+      postpone(hands, 200);
+      cluster.log.warn(
+        { workload: held.key.name, pod: name, err: result.error.message },
+        "outcome of a change is unknown",
+      );
+  }
 }
 
 function postpone(hands: Hands, ms: number): void {
   hands.notBefore = Math.max(hands.notBefore, performance.now() + ms);
 }
 
-/** Looks at the pods with an unsettled patch. Returns whether the epoch may be closed. */
+/** Looks at the pods with an unsettled change. Returns whether the epoch may be closed. */
 export async function settle(cluster: Cluster, held: Held, hands: Hands): Promise<boolean> {
   for (const [uid, name] of hands.unknown) {
     const pod = await findPod(cluster, held.key.namespace, name);
-    if (pod?.metadata.uid !== uid || pod.metadata.labels?.[LABELS.hash] === targetHash(held.set))
-      hands.unknown.delete(uid);
+    if (pod === undefined || isSettled(pod, uid, targetHash(held.set))) hands.unknown.delete(uid);
   }
   return hands.unknown.size === 0;
 }
 
-/** A patch of unknown outcome is settled when its pod is at the target (its test of the old hash fails now) or gone. */
+/**
+ * A change of unknown outcome is settled when its pod is at the target (a patch's test of the old hash fails now, and an
+ * eviction's precondition), is leaving, or is gone.
+ */
+function isSettled(pod: PodObject, uid: string, target: string | undefined): boolean {
+  const { metadata } = pod;
+  return (
+    metadata.uid !== uid ||
+    metadata.deletionTimestamp !== undefined ||
+    (target !== undefined && metadata.labels?.[LABELS.hash] === target)
+  );
+}
+
 function settleByView(hands: Hands, pods: readonly PodObject[], target: string | undefined): void {
   for (const [uid, name] of hands.unknown) {
     const pod = pods.find((one) => one.metadata.uid === uid);
-    if (pod === undefined) continue;
-    if (pod.metadata.labels?.[LABELS.hash] === target) {
-      hands.unknown.delete(uid);
-      hands.moved.add(name);
-    }
+    if (pod === undefined || !isSettled(pod, uid, target)) continue;
+    hands.unknown.delete(uid);
+    hands.moved.add(name);
   }
 }

@@ -21,11 +21,15 @@ const SET = {
   order: "cellwright.io/order",
   /** The revision that the template was rendered from. */
   revision: "cellwright.io/revision",
-  /** Digest of the rendering without images. */
+  /** Digest of the pod template without images. */
   shape: "cellwright.io/template-shape",
+  /** Digest of what Kubernetes never lets one change. */
+  fixed: "cellwright.io/fixed",
+  /** `Recreate`. */
+  recreate: "cellwright.io/recreate",
   /** JSON `Previous`: what `apply` replaced; `null`: there was no workload. */
   previous: "cellwright.io/previous",
-  /** `true`: the order may not move pods here any more. */
+  /** Attempts of the order up to this one may not change anything here any more. */
   frozen: "cellwright.io/frozen",
 } as const;
 
@@ -37,10 +41,21 @@ export const POD = {
   previousContainers: "cellwright.io/previous-containers",
   /** When it was patched, ISO 8601. */
   movedAt: "cellwright.io/moved-at",
+  /** Digest of the pod template without images that it was born from; part of the template. */
+  shape: SET.shape,
 } as const;
 
+export const EPOCH_PATH = `/metadata/annotations/${POD.epoch.replace("/", "~1")}`;
+
+/**
+ * Which pods are recreated: `all` (the revision's policy), those that are `different` from the template in more than
+ * images, or none, since at the time of the template's arrival there was no such pod. A pod that is different is never
+ * changed in place, whatever is noted here.
+ */
+export type Recreate = "" | "different" | "all";
+
 /** What `apply` replaced, for `restore`. */
-type Previous = { revision: number; order: string; enrolled: string; shape: string };
+type Previous = { revision: number; order: string; enrolled: string; recreate: Recreate };
 
 /** A StatefulSet's notes, read. */
 export type Notes = {
@@ -49,8 +64,11 @@ export type Notes = {
   taker: string;
   enrolled: Set<number>;
   order: string;
+  /** 0: made, but no order has made it its own yet. */
   revision: number;
   shape: string;
+  fixed: string;
+  recreate: Recreate;
   /** `undefined`: not known (restored, or never applied by us). */
   previous: Previous | null | undefined;
   /** Attempts of the order up to this one act no more: it was frozen. 0: it was not. */
@@ -71,6 +89,8 @@ export function readNotes(set: SetObject): Notes {
       order: text(SET.order),
       revision: wholeNumber(text(SET.revision)),
       shape: text(SET.shape),
+      fixed: text(SET.fixed),
+      recreate: readRecreate(text(SET.recreate)),
       previous: text(SET.previous) === "" ? undefined : (JSON.parse(text(SET.previous)) as Previous | null),
       frozenUpTo: wholeNumber(text(SET.frozen)),
     };
@@ -91,6 +111,8 @@ export function writeNotes(notes: Notes): Record<string, string> {
     [SET.order]: notes.order,
     [SET.revision]: String(notes.revision),
     [SET.shape]: notes.shape,
+    [SET.fixed]: notes.fixed,
+    [SET.recreate]: notes.recreate,
     [SET.previous]: notes.previous === undefined ? "" : JSON.stringify(notes.previous),
   };
 }
@@ -134,9 +156,29 @@ export function targetHash(set: SetObject): string | undefined {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0) ? status?.updateRevision : undefined;
 }
 
+/** Whether pods that die come back at the template's revision, whatever their group. */
+export function isWindowOpen(set: SetObject): boolean {
+  return set.spec.updateStrategy?.type === "OnDelete";
+}
+
+/** A workload that was made, but no order has made it its own: its maker died in between, or came too late. */
+export function isUnclaimed(notes: Pick<Notes, "order">): boolean {
+  return notes.order === "";
+}
+
+/** Whether this pod can only get to the template's revision by being recreated. */
+export function mustBeRecreated(notes: Pick<Notes, "recreate" | "shape">, pod: PodObject): boolean {
+  return notes.recreate === "all" || pod.metadata.annotations?.[POD.shape] !== notes.shape;
+}
+
 /** Container → image of the set's template. */
 export function templateImages(set: SetObject): Record<string, string> {
   return Object.fromEntries(set.spec.template.spec.containers.map(({ name, image }) => [name, image]));
+}
+
+function readRecreate(text: string): Recreate {
+  if (text === "" || text === "different" || text === "all") return text;
+  throw new RangeError(`"${text}" does not say which pods are recreated`);
 }
 
 function wholeNumber(text: string): number {

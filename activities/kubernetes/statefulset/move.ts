@@ -1,15 +1,15 @@
 /** Moves one group and watches until it is there. Level-triggered: every round is decided from what is observed. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CellwrightFailure } from "../../../domain/failures.ts";
-import { stableJson } from "../../../domain/json.ts";
-import { imagesOf } from "../../../domain/workload/render.ts";
 import { nextWave } from "../../../domain/workload/wave.ts";
 import type { SetObject } from "../objects.ts";
 import type { GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
 import { all, patience, type Cluster } from "./cluster.ts";
-import { attemptOf, closeEpoch, enrol, takeEpoch } from "./epoch.ts";
-import { catchUp, putRight, settle } from "./hands.ts";
-import { isFrozenFor, isOurs, templateImages, type Notes } from "./metadata.ts";
+import { budgetReason, heldByBudgets } from "./budgets.ts";
+import { closeEpoch, enrol, takeEpoch } from "./epoch.ts";
+import { catchUp, isWindowNeeded, putRight, settle } from "./hands.ts";
+import { isWindowOpen, readNotes, type Notes } from "./metadata.ts";
+import { insistOnRevision } from "./right.ts";
 import {
   milestonesOf,
   openPart,
@@ -22,6 +22,7 @@ import {
   type Row,
 } from "./rows.ts";
 import { StuckWatch, type Watched } from "./stuck-watch.ts";
+import { attemptOf } from "./taker.ts";
 import { Wake } from "./wake.ts";
 
 type Input = { parts: GroupPart[]; holder: string; startedAt: number };
@@ -114,8 +115,12 @@ class Mover {
     }
     const forbidden = this.#parts.map((part) => part.hands.forbidden).find((text) => text !== undefined);
     if (forbidden !== undefined) return this.#failed(rows, forbidden);
+    const refused = heldByBudgets(group, now);
+    const patienceMs = Math.min(this.#cluster.bounds.budgetMs, this.#deadlineSeconds() * 1000);
+    if (refused !== undefined && now - Math.max(refused.since, this.#progressedAt) >= patienceMs)
+      return this.#blocked(rows, refused.rows);
     if (stuck !== undefined) return (await this.#enduring(() => this.#refreshIfOld(1000))) ?? this.#stuck();
-    const deadline = this.#deadline();
+    const deadline = this.#deadline(rows);
     const settling = group.flatMap((row) => (row.judgement.kind === "settling" ? [row.judgement.at - now] : []));
     if (now < deadline || settling.length > 0) {
       return Math.max(1, Math.min(LULL_MS, deadline - now > 0 ? deadline - now : LULL_MS, ...settling));
@@ -137,7 +142,8 @@ class Mover {
       if (wave.kind === "enrol" && wave.pods.length > 0 && !this.#progress.signal.aborted) {
         await all(this.#parts, async (part) => {
           const ordinals = ordinalsIn(part, wave.pods);
-          if (ordinals.length > 0) await enrol(this.#cluster, part.held!, ordinals, seen.get(part)!);
+          if (ordinals.length > 0)
+            await enrol(this.#cluster, part.held!, ordinals, seen.get(part)!, this.#windowFor(part, ordinals));
         });
       }
       await all(this.#parts, (part) =>
@@ -157,6 +163,7 @@ class Mover {
         taker: { role: "move", who: holder, startedAt },
         check: this.#check(part),
         enrol: ordinalsIn(part, first),
+        window: this.#windowFor(part, ordinalsIn(part, first)),
         seen: uidsOf(part),
         onStamped: part.view.absorbPod,
         signal: this.#progress.signal,
@@ -165,31 +172,18 @@ class Mover {
     });
   }
 
+  /** Whether a window has to be open once these ordinals are enrolled, so that it opens with the same write. */
+  #windowFor(part: Part, ordinals: number[]): boolean {
+    const set = part.held?.set ?? part.view.set(part.name);
+    if (set === undefined) return false;
+    const notes = part.held?.notes ?? readNotes(set);
+    const enrolled = new Set([...notes.enrolled, ...ordinals]);
+    return isWindowNeeded(set, { ...notes, enrolled }, part.view.pods(part.name));
+  }
+
   /** The workload must be as this group's order wants it. */
   #check(part: Part): (set: SetObject, notes: Notes) => void {
-    const { placement, order, revision, spec } = part.desired;
-    const where = `${placement.namespace}/${part.name}`;
-    return (set, notes) => {
-      if (!isOurs(set, placement))
-        throw new CellwrightFailure("Superseded", `${where} is not Cellwright's workload any more`);
-      if (notes.order !== order || notes.revision !== revision) {
-        throw new CellwrightFailure(
-          "Superseded",
-          `${where} is at revision ${notes.revision} of order ${notes.order} now; this order (${order}, revision ${revision}) has been superseded there`,
-        );
-      }
-      if (isFrozenFor(notes, attemptOf(this.#input.holder)))
-        throw new CellwrightFailure(
-          "Superseded",
-          `${where} was frozen; order ${order} does not move pods there any more`,
-        );
-      if (stableJson(templateImages(set)) !== stableJson(imagesOf(part.desired))) {
-        throw new CellwrightFailure(
-          "Superseded",
-          `The template of ${where} was changed by another hand: its images are not those of revision ${revision}`,
-        );
-      }
-    };
+    return (set, notes) => insistOnRevision(set, notes, part.desired, attemptOf(this.#input.holder));
   }
 
   /** The group's pods, the other pods of its workloads, and those of the service's other cells in this cluster. */
@@ -220,8 +214,10 @@ class Mover {
     return Math.max(...this.#parts.map((part) => part.desired.spec.release.progressDeadlineSeconds));
   }
 
-  #deadline(): number {
-    return this.#progressedAt + this.#deadlineSeconds() * 1000;
+  /** Pods that leave take what time they were given. */
+  #deadline(rows: Row[]): number {
+    const graceEnds = rows.filter((row) => row.inGroup).map((row) => row.facts?.deletionDue ?? 0);
+    return Math.max(this.#progressedAt, ...graceEnds) + this.#deadlineSeconds() * 1000;
   }
 
   /** The bound of some pod's trouble has passed, on a fresh view: the end, unless the fresh view shows that it has not. */
@@ -241,7 +237,7 @@ class Mover {
     const rows = this.#rows(now);
     this.#noteMilestones(rows, now);
     const group = rows.filter((row) => row.inGroup);
-    if (now < this.#deadline() || group.every((row) => row.judgement.kind === "updated")) return 1;
+    if (now < this.#deadline(rows) || group.every((row) => row.judgement.kind === "updated")) return 1;
     const wave = nextWave(rows);
     const culprits =
       wave.kind === "wait-for-earlier"
@@ -257,6 +253,18 @@ class Mover {
 
   #failed(rows: Row[], reason: string, hasFailed: (row: Row) => boolean = () => true): Moved {
     return { outcome: "failed", reason, changed: this.#changed(), pods: this.#podProgress(rows, hasFailed) };
+  }
+
+  /** Pods that were never evicted are not meant to be anywhere else any more: nobody moves them behind a person's back. */
+  #blocked(rows: Row[], refused: Row[]): Moved {
+    for (const { part, name } of refused) part?.givenUp.add(ordinalsIn(part, [name])[0]!);
+    const left = new Set(refused);
+    return {
+      outcome: "blocked",
+      reason: budgetReason(refused),
+      changed: rows.some((row) => row.inGroup && row.enrolled && !left.has(row)),
+      pods: this.#podProgress(rows),
+    };
   }
 
   #stopped(): Moved {
@@ -317,10 +325,16 @@ class Mover {
 
   /** An epoch that cannot be closed now stays open: the next one fences it. */
   async #close(): Promise<void> {
-    await all(this.#parts, async ({ held, hands }) => {
+    await all(this.#parts, async ({ held, hands, givenUp, name, view }) => {
       if (held === undefined) return;
       try {
-        if (await settle(this.#cluster, held, hands)) await closeEpoch(this.#cluster, held);
+        if (!(await settle(this.#cluster, held, hands))) return;
+        // Stopped with pods about to be born: whoever comes next goes on with the window, or closes it.
+        const pods = view.pods(name);
+        if (this.#progress.signal.aborted && isWindowOpen(held.set) && isWindowNeeded(held.set, held.notes, pods))
+          return;
+        const without = (enrolled: Set<number>) => new Set([...enrolled].filter((ordinal) => !givenUp.has(ordinal)));
+        await closeEpoch(this.#cluster, held, (notes) => ({ ...notes, enrolled: without(notes.enrolled) }));
       } catch (error) {
         this.#cluster.log.warn(
           { workload: held.key.name, epoch: held.epoch, err: (error as Error).message },

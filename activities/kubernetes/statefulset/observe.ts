@@ -3,20 +3,21 @@ import { CellwrightFailure } from "../../../domain/failures.ts";
 import { LABELS, workloadName } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
 import type { List, NodeObject, PodObject } from "../objects.ts";
-import type { Observation, ObservationFault, Placement, WorkloadObservation } from "../port.ts";
+import type { Observation, ObservationFault, ObservedPod, Placement, WorkloadObservation } from "../port.ts";
 import { eachAtOnce, findSet, insist, listPods, type Cluster } from "./cluster.ts";
 import { podFacts } from "./facts.ts";
-import { isOurs, readNotes, targetHash } from "./metadata.ts";
+import { isOurs, isUnclaimed, POD, readNotes, targetHash } from "./metadata.ts";
 
 /** What the verbs need in a namespace. */
-const RIGHTS = [
+const RIGHTS: { verb: string; group: string; resource: string; subresource?: string }[] = [
   ...["get", "list", "watch", "patch"].map((verb) => ({ verb, group: "", resource: "pods" })),
   ...["get", "list", "watch", "create", "patch", "delete"].map((verb) => ({
     verb,
     group: "apps",
     resource: "statefulsets",
   })),
-  ...["get", "create", "patch", "delete"].map((verb) => ({ verb, group: "", resource: "services" })),
+  { verb: "create", group: "", resource: "pods", subresource: "eviction" },
+  ...["get", "list", "create", "patch", "delete"].map((verb) => ({ verb, group: "", resource: "services" })),
   { verb: "list", group: "", resource: "events" },
 ];
 
@@ -70,17 +71,19 @@ async function namespaceFaults({ client }: Cluster, namespace: string): Promise<
 
 async function missingRights({ client }: Cluster, namespace: string): Promise<ObservationFault[]> {
   const answers = await Promise.all(
-    RIGHTS.map(async ({ verb, group, resource }) => {
+    RIGHTS.map(async (right) => {
       const review = await client.request<{ status?: { allowed?: boolean } }>({
         method: "POST",
         path: paths.accessReviews,
         body: {
           apiVersion: "authorization.k8s.io/v1",
           kind: "SelfSubjectAccessReview",
-          spec: { resourceAttributes: { namespace, verb, group, resource } },
+          spec: { resourceAttributes: { namespace, ...right } },
         },
       });
-      return review.status?.allowed === true ? [] : [`${verb} ${resource}`];
+      const { verb, resource, subresource } = right;
+      const what = subresource === undefined ? resource : `${resource}/${subresource}`;
+      return review.status?.allowed === true ? [] : [`${verb} ${what}`];
     }),
   );
   const missing = answers.flat();
@@ -112,6 +115,8 @@ async function observeOne(cluster: Cluster, placement: Placement): Promise<Look>
   }
   const pods = (await listPods(cluster, set)).toSorted((a, b) => ordinal(key.name, a) - ordinal(key.name, b));
   const notes = readNotes(set);
+  // Made, but no order has made it its own: for an order it is as if there were none.
+  if (isUnclaimed(notes)) return { workload: { cell, nodes, pods: [] }, faults };
   const target = targetHash(set);
   const promoted =
     target !== undefined &&
@@ -121,14 +126,26 @@ async function observeOne(cluster: Cluster, placement: Placement): Promise<Look>
     workload: {
       cell,
       nodes,
-      workload: { replicas: set.spec.replicas ?? 1, revision: notes.revision, shape: notes.shape, promoted },
-      pods: pods.map((pod) => ({
-        name: pod.metadata.name,
-        ready: pod.metadata.deletionTimestamp === undefined && podFacts(key.name, pod)?.ready === true,
-        images: Object.fromEntries(pod.spec.containers.map(({ name, image }) => [name, image])),
-      })),
+      workload: {
+        replicas: set.spec.replicas ?? 1,
+        revision: notes.revision,
+        shape: notes.shape,
+        fixed: notes.fixed,
+        promoted,
+      },
+      pods: pods.map((pod) => observedPod(key.name, pod)),
     },
     faults,
+  };
+}
+
+function observedPod(set: string, pod: PodObject): ObservedPod {
+  const shape = pod.metadata.annotations?.[POD.shape];
+  return {
+    name: pod.metadata.name,
+    ready: pod.metadata.deletionTimestamp === undefined && podFacts(set, pod)?.ready === true,
+    images: Object.fromEntries(pod.spec.containers.map(({ name, image }) => [name, image])),
+    ...(shape !== undefined && { shape }),
   };
 }
 

@@ -4,8 +4,7 @@ import { CONTENT, paths, type ClusterRequest } from "../client.ts";
 import { ClusterError, hasStatus } from "../errors.ts";
 import type { PodObject } from "../objects.ts";
 import { findPod, type Cluster } from "./cluster.ts";
-import { EPOCH_PATH } from "./epoch.ts";
-import { POD, epochOf } from "./metadata.ts";
+import { EPOCH_PATH, POD, epochOf } from "./metadata.ts";
 
 export type PatchResult =
   | { kind: "done"; pod: PodObject }

@@ -7,7 +7,7 @@ import type { Standing } from "../../../domain/workload/wave.ts";
 import type { Desired, GroupPart, PodProgress } from "../port.ts";
 import type { NamespaceView } from "../view.ts";
 import type { Cluster } from "./cluster.ts";
-import type { Held } from "./epoch.ts";
+import type { Held } from "./held.ts";
 import { podFacts } from "./facts.ts";
 import { newHands, type Hands } from "./hands.ts";
 import { readNotes, targetHash } from "./metadata.ts";
@@ -21,6 +21,10 @@ export type Part = {
   release: () => void;
   hands: Hands;
   held: Held | undefined;
+  /** Hash of the template's revision, once known under this epoch: it stays, whatever else of the set changes. */
+  target: string | undefined;
+  /** Ordinals of the group that are not meant to be at the target any more when this attempt ends. */
+  givenUp: Set<number>;
 };
 
 /** One pod that belongs to the group or matters to it. */
@@ -34,7 +38,17 @@ export function openPart(cluster: Cluster, { desired, pods }: GroupPart): Part {
   const odd = pods[ordinals.indexOf(undefined)];
   if (odd !== undefined) throw new CellwrightFailure("Invalid", `${odd} is not a pod of ${namespace}/${name}`);
   const { view, release } = cluster.views.acquire(namespace);
-  return { desired, name, ordinals: new Set(ordinals as number[]), view, release, hands: newHands(), held: undefined };
+  return {
+    desired,
+    name,
+    ordinals: new Set(ordinals as number[]),
+    view,
+    release,
+    hands: newHands(),
+    held: undefined,
+    target: undefined,
+    givenUp: new Set(),
+  };
 }
 
 /** The group's pods and the other pods of its workload. */
@@ -43,9 +57,11 @@ export function partRows(part: Part, now: number): Row[] {
   if (set === undefined)
     return [...part.ordinals].map((ordinal) => toRow(part, ordinal, undefined, { kind: "missing" }, new Set()));
   const enrolled = part.held?.notes.enrolled ?? readNotes(set).enrolled;
+  const hash = targetHash(set) ?? part.target;
+  if (part.held !== undefined) part.target = hash;
   const target: Target = {
     // No pod has an empty hash: until the controller has seen the template, none is at the target.
-    hash: targetHash(set) ?? "",
+    hash: hash ?? "",
     images: imagesOf(part.desired),
     readySeconds: part.desired.spec.release.readySeconds,
   };
@@ -119,7 +135,8 @@ export function progressOf(row: Row, final: boolean, stuck?: string): PodProgres
   const pod = { cell: row.part!.desired.placement.cell, name: row.name };
   if (row.judgement.kind === "updated") return { ...pod, state: "UPDATED" };
   if (!row.enrolled) return { ...pod, state: "NOT_UPDATED" };
-  const reason = stuck ?? row.part!.hands.refusals.get(row.name) ?? whyNot(row.facts, row.judgement);
+  const { refusals, budgets } = row.part!.hands;
+  const reason = stuck ?? refusals.get(row.name) ?? budgets.get(row.name)?.message ?? whyNot(row.facts, row.judgement);
   return { ...pod, state: final ? "FAILED" : "UPDATING", reason };
 }
 
@@ -130,6 +147,7 @@ export function milestonesOf({ name, inGroup, held, facts, judgement }: Row): st
   const moved = there || judgement.kind === "changing";
   return [
     ...(inGroup ? [`${name} born`] : []),
+    ...(inGroup && facts.leaving ? [`${name} leaving`] : []),
     ...(inGroup && moved ? [`${name} changed`] : []),
     ...(there ? [`${name} ready`] : []),
     ...(judgement.kind === "updated" ? [`${name} updated`] : []),

@@ -5,10 +5,10 @@ import { imagesOf, podName } from "../../../domain/workload/render.ts";
 import { judgePod, type PodFacts } from "../../../domain/workload/updated.ts";
 import type { Desired, Outcome, PodProgress, Progress } from "../port.ts";
 import type { NamespaceView } from "../view.ts";
-import { keyOf } from "./apply.ts";
 import { insist, type Cluster } from "./cluster.ts";
 import { podFacts } from "./facts.ts";
-import { readNotes, targetHash } from "./metadata.ts";
+import { isWindowOpen, readNotes, targetHash } from "./metadata.ts";
+import { keyOf } from "./right.ts";
 import { StuckWatch, type Watched } from "./stuck-watch.ts";
 
 type Finding = {
@@ -132,7 +132,10 @@ function inspect(desired: Desired, view: NamespaceView, now: number): Finding {
     const one = podFacts(name, pod, view.readySeenAt(pod.metadata.uid));
     if (one !== undefined) facts.set(one.ordinal, one);
   }
-  const wanted = Math.max(set.spec.replicas ?? 1, spec.cells[placement.cell]?.replicas ?? 0);
+  const replicas = set.spec.replicas ?? 1;
+  const wanted = spec.cells[placement.cell]?.replicas ?? 0;
+  if (replicas > wanted)
+    return { pods: [], wrong: `${where} has ${replicas} pods, and revision ${revision} wants ${wanted}` };
   const pods = Array.from({ length: wanted }, (_, ordinal) => {
     const pod = facts.get(ordinal);
     const judgement = judgePod(pod, target, now);
@@ -152,6 +155,11 @@ function inspect(desired: Desired, view: NamespaceView, now: number): Finding {
   });
   if (hash === undefined)
     return { pods, fault: `The StatefulSet controller has not noticed the last change of ${where}` };
+  if (isWindowOpen(set))
+    return {
+      pods,
+      fault: `${where} is still in a window of recreation: a pod that dies comes back at the new revision`,
+    };
   const { currentRevision } = set.status!;
   if (currentRevision !== hash)
     return {

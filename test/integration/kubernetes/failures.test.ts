@@ -129,22 +129,21 @@ describe("trouble with a group", () => {
     expect(await local.driver.restore(next, former, watchProgress())).toMatchObject({ outcome: "failed" });
   });
 
-  test("apply refuses what needs recreation, fewer pods, and foreign workloads", async () => {
-    const other = bench.desired({ order: "o2", revision: 2, tag: "2", env: "2" });
-    expect(await local.driver.apply(other, watchProgress())).toMatchObject({
+  test("apply refuses what can never be changed, and foreign workloads; it never takes pods away", async () => {
+    const other = bench.desired({ order: "o2", revision: 2, tag: "2", replicas: 2 });
+    const claims = [{ name: "data", accessModes: ["ReadWriteOnce" as const], size: "1Gi" }];
+    const fixed = { ...other, spec: { ...other.spec, stateful: true, volumeClaimTemplates: claims } };
+    expect(await local.driver.apply(fixed, watchProgress())).toMatchObject({
       outcome: "failed",
-      reason: expect.stringContaining("more than images"),
+      reason: expect.stringMatching(/there: none; in the revision: data \(1Gi\)/),
     });
-    const fewer = bench.desired({ order: "o2", revision: 2, tag: "2", replicas: 2 });
-    expect(await local.driver.apply(fewer, watchProgress())).toMatchObject({
-      outcome: "failed",
-      reason: expect.stringContaining("Taking pods away"),
-    });
-    const theirs = { ...fewer, placement: { ...fewer.placement, workspaceGroup: "other" } };
+    const theirs = { ...other, placement: { ...other.placement, workspaceGroup: "other" } };
     expect(await local.driver.apply(theirs, watchProgress())).toMatchObject({
       outcome: "failed",
       reason: expect.stringContaining("not Cellwright's"),
     });
+    expect(await local.driver.apply(other, watchProgress())).toMatchObject({ outcome: "done" });
+    expect((await bench.set()).spec.replicas).toBe(4);
   });
 
   test("observe sees workloads, and says what a person must mend", async () => {
@@ -154,7 +153,12 @@ describe("trouble with a group", () => {
       faults: [],
       workloads: [{ cell: "cell-a", nodes: 2, workload: { replicas: 4, revision: 1, promoted: true } }],
     });
-    expect(seen.workloads[0]?.pods[3]).toEqual({ name: "cart-cell-a-3", ready: true, images: { main: "shop/cart:1" } });
+    expect(seen.workloads[0]?.pods[3]).toEqual({
+      name: "cart-cell-a-3",
+      ready: true,
+      images: { main: "shop/cart:1" },
+      shape: seen.workloads[0]?.workload?.shape,
+    });
     const nowhere = { ...placement, cell: "cell-x", nodeSelector: { cell: "cell-x" } };
     expect((await local.driver.observe({ namespace: bench.namespace, placements: [nowhere] })).faults).toMatchObject([
       { cell: "cell-x" },
