@@ -10,32 +10,21 @@ import { DirectoryInUseError } from "./process-registry.ts";
 import { createSupervisor, type Exit, type SupervisedProcess, type Supervisor } from "./processes.ts";
 import { type ProductEnvironment, startProduct } from "./product.ts";
 import { createProgress, elapsed } from "./progress.ts";
+import { prepareRealNodes } from "./real-node.ts";
 import { createRest } from "./rest.ts";
 import { chooseStartPorts, type External, localParts, readExternal, readStartRecord } from "./settings.ts";
 import { writeEnvironmentFile, writeStartRecord } from "./settings.ts";
 import { describeExit, startStack } from "./stack.ts";
+import { readStartOptions, startUsage, type StartOptions } from "./start-options.ts";
 import { readTemporalConfiguration } from "./temporal.ts";
 import { kubernetesTools } from "./tools/catalogue.ts";
 import { ensureTools } from "./tools.ts";
 import { welcome } from "./welcome.ts";
 
-const usage = `Usage: npm start [-- --no-example | --example]
-  --no-example  only serve: do not apply and release examples/shop
-  --example     apply and release it also where KUBECONFIG names a cluster of yours`;
-
 const begin = Date.now();
 const directory = localDirectory;
 const progress = createProgress();
-const options = process.argv.slice(2);
-if (options.includes("--help")) {
-  console.log(usage);
-  process.exit(0);
-}
-const unknown = options.find((option) => !["--no-example", "--example"].includes(option));
-if (unknown !== undefined) {
-  console.error(`Unknown option ${unknown}\n${usage}`);
-  process.exit(2);
-}
+const options = readOptions();
 
 let stopping = false;
 let supervisor: Supervisor | undefined;
@@ -52,6 +41,18 @@ try {
   if (!stopping) {
     progress.log(`✘ ${error instanceof Error ? error.message : String(error)}`);
     await stop("the start failed", 1);
+  }
+}
+
+function readOptions(): StartOptions {
+  try {
+    const read = readStartOptions(process.argv.slice(2));
+    if (read !== undefined) return read;
+    console.log(startUsage);
+    process.exit(0);
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exit(2);
   }
 }
 
@@ -80,9 +81,15 @@ async function start(): Promise<void> {
       ...(parts.includes("kubernetes") ? kubernetesTools : []),
     ],
   });
+  const { realCells } = options;
+  if (realCells.length > 0 && external.kubeconfig !== undefined) {
+    throw new Error("Real nodes are for the local cluster; with a KUBECONFIG of yours, leave --real-node out.");
+  }
+  const realNodes =
+    realCells.length > 0 ? await prepareRealNodes({ cells: realCells, supervisor, progress }) : undefined;
   const ports = await chooseStartPorts(directory, (line) => progress.log(line));
   const log = (line: string): void => progress.log(`✔ ${line}`);
-  const stack = await startStack({ directory, supervisor, tools, ports, parts, log });
+  const stack = await startStack({ directory, supervisor, tools, ports, parts, realNodes, log });
 
   const identity = await ensureIdentity(join(directory, "identity"));
   const [token, viewerToken] = [
@@ -150,8 +157,7 @@ async function start(): Promise<void> {
 
 /** A cluster of one's own gets the example only on request. */
 function wantsExample(external: External): boolean {
-  if (options.includes("--no-example")) return false;
-  return external.kubeconfig === undefined || options.includes("--example");
+  return options.example ?? external.kubeconfig === undefined;
 }
 
 /** A server given from outside may need its own namespace, TLS and key; the local one has none of them. */

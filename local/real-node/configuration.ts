@@ -74,6 +74,9 @@ export function kubeletConfiguration(
       x509: { clientCAFile: options.clientCertificate },
     },
     authorization: { mode: "AlwaysAllow" },
+    // There is no name service; but without an address for one, the kubelet complains of every pod in an event.
+    clusterDNS: ["10.96.0.10"],
+    clusterDomain: "cluster.local",
     containerRuntimeEndpoint: `unix://${paths.socket}`,
     cgroupDriver: "cgroupfs",
     failCgroupV1: false,
