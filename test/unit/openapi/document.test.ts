@@ -4,6 +4,7 @@ import { Client, Connection } from "@temporalio/client";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createOrderEngine } from "../../../activities/temporal/orders.ts";
+import { createPodReports } from "../../../activities/temporal/pod-reports.ts";
 import { buildApp } from "../../../api/app.ts";
 import type { App } from "../../../api/dependencies.ts";
 import { BODY_EXAMPLES } from "../../../api/openapi/examples.ts";
@@ -37,10 +38,12 @@ beforeAll(async () => {
   database = createDatabase("postgres://nobody@127.0.0.1:1/none");
   app = buildApp({
     database,
+    tenant: "test",
     encryptionKey: readEncryptionKey(Buffer.alloc(32, 1).toString("base64")),
     verifyToken: () => Promise.resolve({ kind: "rejected", why: "nobody is let in here" }),
+    tenant: "test",
     logger: pino({ level: "silent" }),
-    routes: orderRoutes(createOrderEngine(client, undefined)),
+    routes: orderRoutes(createOrderEngine(client, undefined), createPodReports(client)),
   });
   await app.ready();
   document = (await app.inject("/openapi.json")).json();
