@@ -13,9 +13,9 @@ const CHANGED = "(changed)";
  * `from` undefined: everything is new; `to` undefined: everything goes. Values of variables and of annotations are not
  * in it: `(hidden)`, and `(changed)` on the new side where they differ.
  */
-export function kubernetesDiff(from: Rendering | undefined, to: Rendering | undefined): string {
-  const before = manifestsOf(from);
-  const after = manifestsOf(to);
+export function kubernetesDiff(from: Rendering | undefined, to: Rendering | undefined, part: Part = "all"): string {
+  const before = manifestsOf(from, part);
+  const after = manifestsOf(to, part);
   return [...new Set([...before.keys(), ...after.keys()])]
     .map((name) => {
       const [old, next] = mask(before.get(name), after.get(name));
@@ -27,13 +27,20 @@ export function kubernetesDiff(from: Rendering | undefined, to: Rendering | unde
     .join("");
 }
 
-function manifestsOf(rendering: Rendering | undefined): Map<string, Manifest> {
+/** Workloads are a cell's own; Services are shared by all cells of a cluster. */
+type Part = "all" | "workload" | "services";
+
+function manifestsOf(rendering: Rendering | undefined, part: Part): Map<string, Manifest> {
   if (rendering === undefined) return new Map();
   const { placement, spec } = rendering;
   const set = renderStatefulSet(rendering);
   const replicas = spec.cells[placement.cell]?.replicas ?? 0;
+  const manifests = [
+    ...(part === "services" ? [] : [{ ...set, spec: { replicas, ...set.spec } }]),
+    ...(part === "workload" ? [] : renderServices(rendering)),
+  ];
   return new Map(
-    [{ ...set, spec: { replicas, ...set.spec } }, ...renderServices(rendering)].map((manifest) => [
+    manifests.map((manifest) => [
       `${manifest.kind}/${manifest.metadata.namespace}/${manifest.metadata.name}`,
       manifest,
     ]),
