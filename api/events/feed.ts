@@ -30,8 +30,6 @@ const EVENTS_OF_PLACE = 100;
 /** Streams that are opened within this time share a look. Milliseconds. */
 const GATHERING = 20;
 
-export type EventFeed = ReturnType<typeof createEventFeed>;
-
 /**
  * Follows orders for any number of streams: one statement for all of them every `interval`, one at a time, and none while
  * nobody follows. While the database is away the streams stay open, and go on when it is back.

@@ -1,6 +1,11 @@
 /** The API is killed, and stopped, under those who follow an order: they resume, and have every event once. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { projectRoot } from "../../local/paths.ts";
 import { follow, followToEnd } from "../support/event-stream.ts";
 import { startProduct, type Product } from "../support/product.ts";
 import { createRandom } from "../support/random.ts";
@@ -14,11 +19,22 @@ beforeAll(async () => {
 });
 afterAll(() => product.stop());
 
+/** `examples/try/follow.sh` as a person runs it. */
+async function runScript(order: string): Promise<{ code: number; lines: string[]; said: string }> {
+  const script = spawn(join(projectRoot, "examples/try/follow.sh"), [order], {
+    env: { ...process.env, CELLWRIGHT_URL: product.url, CELLWRIGHT_TOKEN: product.viewerToken },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const [printed, said, [code]] = await Promise.all([text(script.stdout), text(script.stderr), once(script, "close")]);
+  return { code: code as number, lines: printed.split("\n").filter(Boolean), said };
+}
+
 test("killed again and again while events are written: nothing is lost or doubled", { timeout: 120_000 }, async () => {
   const order = await recordOrder(product.database, "killed");
   const url = product.url + order.path;
   const token = product.viewerToken;
   const followers = [1, 2, 3, 4, 5].map(() => followToEnd({ url, token }));
+  const script = runScript("killed");
   const random = createRandom(3);
   let rounds = 0;
   let written = 0;
@@ -38,13 +54,15 @@ test("killed again and again while events are written: nothing is lost or double
     await product.processes["api"]!.start();
   }
   const newest = await writing;
+  const all = Array.from({ length: newest }, (_, index) => index + 1);
   for (const { events, connections } of await Promise.all(followers)) {
     expect(connections).toBeGreaterThan(rounds);
-    expect(events.map(({ type, id }) => (type === "end" ? type : Number(id)))).toEqual([
-      ...Array.from({ length: newest }, (_, index) => index + 1),
-      "end",
-    ]);
+    expect(events.map(({ type, id }) => (type === "end" ? type : Number(id)))).toEqual([...all, "end"]);
   }
+  // The example with which the documentation shows how it is done.
+  const { code, lines } = await script;
+  expect([code, lines.map((line) => (JSON.parse(line) as { position: number }).position)]).toEqual([0, all]);
+  expect(await runScript("none")).toMatchObject({ code: 1, said: expect.stringContaining("/problems/not-found") });
 });
 
 test("stopped in order: streams end at once and say so", async () => {
