@@ -6,12 +6,15 @@ import type { Database } from "../db/client.ts";
 import { recordAudit } from "../db/repositories/audit.ts";
 import { claimKey, storeAnswer, type KeyedCall, type StoredAnswer } from "../db/repositories/idempotency.ts";
 import { RELEASE_LOCKS } from "../db/repositories/order-events.ts";
-import { findOrder, findTask, freeLocks } from "../db/repositories/orders.ts";
+import { lastSuccesses } from "../db/repositories/order-revisions.ts";
+import { findOrder, findTask, freeLocks, readPipelines } from "../db/repositories/orders.ts";
 import type { Order } from "../db/repositories/orders.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
 import type { Actor, OrderVerb, Problem as Refused, TaskVerb, Verb } from "../domain/pipeline/model.ts";
 import { isEnded, PIPELINE_STATES } from "../domain/pipeline/states.ts";
 import { generationOf } from "../domain/pipeline/task.ts";
+import type { Json } from "../domain/pipeline/task.ts";
+import { RollbackOptions } from "../domain/release/order.ts";
 import type { Answer } from "./mutation.ts";
 import { actorOf, keyedCall, keyReused, mutate, repeatedAnswer } from "./mutation.ts";
 import { readReleaseOrder } from "./order-view.ts";
@@ -19,7 +22,7 @@ import { auditRecord } from "./plugins/audit.ts";
 import { invalid, Problem } from "./problem.ts";
 
 /** How long a verb may take: a start waits for locks and a second look at the world, a pause for all apps. Milliseconds. */
-const ACT_TIMEOUT = 45_000;
+export const ACT_TIMEOUT = 45_000;
 
 export const ActionBody = Type.Optional(
   Type.Union([
@@ -40,13 +43,15 @@ export const ActionBody = Type.Optional(
             description: "the digest of the preview that was looked at (start)",
           }),
         ),
+        /** Only for rollback: how, and what may be removed altogether. */
+        ...RollbackOptions.properties,
       },
       { additionalProperties: false },
     ),
     Type.Null(),
   ]),
 );
-type ActionBody = { reason?: string; digest?: string } | null | undefined;
+type ActionBody = ({ reason?: string; digest?: string } & RollbackOptions) | null | undefined;
 
 export const ActionAnswer = Type.Object({
   id: Type.String({ description: "The order's id" }),
@@ -71,13 +76,54 @@ export async function actOnOrder(
   if (body?.digest !== undefined && verb !== "start") {
     throw invalid([{ field: "/digest", message: `belongs to start only, not to ${verb}` }]);
   }
+  const options = await rollbackOptions(deps, order, verb, body);
   return perform(deps, request, order, order.workflowId, ({ id, actor }) => ({
     id,
     actor,
     verb,
     ...(body?.reason !== undefined && { reason: body.reason }),
     ...(body?.digest !== undefined && { digest: body.digest }),
+    ...(options && { options }),
   }));
+}
+
+/** Verbs for one app service of an order: some are for the order's task, one for the last task of the app's way back. */
+export const APP_VERBS = ["retry", "cancel", "rollback", "confirm-rollback", "cancel-rollback"] as const;
+type AppVerb = (typeof APP_VERBS)[number];
+
+/**
+ * How a rollback is to be done. Second confirmation: what was never released successfully is removed by it, and must be
+ * named.
+ */
+async function rollbackOptions(
+  { db }: Pick<Deps, "db">,
+  order: Order,
+  verb: string,
+  body: ActionBody,
+  service?: string,
+): Promise<{ [key: string]: Json } | undefined> {
+  const { grouping, remove } = body ?? {};
+  if (verb !== "rollback") {
+    const odd = grouping === undefined ? remove && "/remove" : "/grouping";
+    if (odd) throw invalid([{ field: odd, message: `belongs to rollback only, not to ${verb}` }]);
+    return undefined;
+  }
+  const begun = (await readPipelines(db, order.id))
+    .filter(({ subject, state }) => subject !== null && state !== "CANCELLED" && state !== "ROLLED_BACK")
+    .map((row) => row.subject ?? "")
+    .filter((subject) => service === undefined || subject === service);
+  const successes = await lastSuccesses(db, order, begun);
+  const gone = begun.filter((subject) => !successes.has(subject)).toSorted();
+  const unnamed = gone.filter((subject) => !(remove ?? []).includes(subject));
+  if (unnamed.length > 0) {
+    throw invalid([
+      {
+        field: "/remove",
+        message: `must name ${unnamed.join(", ")}: no release of ${unnamed.length === 1 ? "it" : "them"} has ever succeeded, so rolling back removes all pods and workloads. To confirm that, send "remove": ${JSON.stringify(gone)}`,
+      },
+    ]);
+  }
+  return { ...(grouping && { grouping: { ...grouping } }), ...(remove && { remove }) };
 }
 
 export async function actOnApp(
@@ -85,10 +131,22 @@ export async function actOnApp(
   request: FastifyRequest,
   order: Order,
   service: string,
-  verb: TaskVerb,
+  verb: AppVerb,
   body: ActionBody,
 ): Promise<Answer> {
-  return actOnTask(deps, request, order, `${order.generation}.${service}`, verb, body);
+  if (verb !== "confirm-rollback") {
+    return actOnTask(deps, request, order, `${order.generation}.${service}`, verb, body);
+  }
+  const row = (await readPipelines(deps.db, order.id)).find((one) => one.subject === service);
+  const task = row?.generation == null ? undefined : `${row.generation}.${service}.rolled-back`;
+  if (task === undefined || !(await findTask(deps.db, order.id, task))) {
+    throw new Problem(
+      "verb-not-allowed",
+      `confirm-rollback is not possible: ${service} is not being rolled back by itself. Where the whole order is rolled back, confirm that of the order.`,
+      { members: { state: row?.state ?? order.state, allowedActions: order.allowedActions } },
+    );
+  }
+  return actOnTask(deps, request, order, task, "confirm", body);
 }
 
 export async function actOnTask(
@@ -100,6 +158,7 @@ export async function actOnTask(
   body: ActionBody,
 ): Promise<Answer> {
   if (body?.digest !== undefined) throw invalid([{ field: "/digest", message: "belongs to start only" }]);
+  const options = await rollbackOptions(deps, order, verb, body, taskId.split(".")[1]);
   const task = await findTask(deps.db, order.id, taskId);
   const generation = task?.generation ?? generationOf(taskId);
   if (generation !== undefined && generation < order.generation) {
@@ -116,6 +175,7 @@ export async function actOnTask(
     verb,
     task: task.id,
     ...(body?.reason !== undefined && { reason: body.reason }),
+    ...(options && { options }),
   }));
 }
 
@@ -172,6 +232,8 @@ const STATUS: Partial<Record<Refused, ConstructorParameters<typeof Problem>[0]>>
   "initialisation-failed": "initialisation-failed",
   "already-changed": "already-changed",
   "undo-failed": "undo-failed",
+  "not-covered": "verb-not-allowed",
+  "needed-by-others": "needed-by-others",
   "key-reused": "idempotency-key-reused",
 };
 
@@ -230,7 +292,8 @@ async function perform(
   }
 }
 
-async function refusalProblem(
+/** What the caller is told of a verb that the order has refused. */
+export async function refusalProblem(
   deps: Deps,
   order: Order,
   refusal: { problem: Refused; detail: string; state?: string; allowedActions?: string[]; digest?: string },
@@ -259,10 +322,10 @@ async function releaseLocks(
   order: Order,
   reason: string | undefined,
 ): Promise<Answer> {
-  if (order.state !== "ABANDONED") {
+  if (order.state !== "ABANDONED" && order.state !== "SUPERSEDED") {
     throw new Problem(
       "verb-not-allowed",
-      `${RELEASE_LOCKS} is only for ABANDONED orders; this one is ${order.state}.`,
+      `${RELEASE_LOCKS} is only for orders that have ended ABANDONED or SUPERSEDED and hold locks; this one is ${order.state}.`,
       {
         members: { state: order.state, allowedActions: order.allowedActions },
       },

@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyBaseLogger } from "fastify";
 import type { Database, Tx } from "../db/client.ts";
-import { getAppService } from "../db/repositories/app-services.ts";
+import { shareAppServices } from "../db/repositories/app-services.ts";
 import { requireGroup } from "../db/repositories/groups.ts";
 import { nameRevisions } from "../db/repositories/order-revisions.ts";
-import { findOrder, insertOrder, type Order } from "../db/repositories/orders.ts";
+import { locksOf } from "../db/repositories/locks.ts";
+import { findOrder, insertOrder, readPipelines, type Order } from "../db/repositories/orders.ts";
 import { getNewestRevision, getRevision } from "../db/repositories/revisions.ts";
 import type { Fault } from "../domain/catalogue/faults.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
@@ -34,10 +35,40 @@ export async function insertReleaseOrder(tx: Tx, body: ReleaseOrderBody, creator
     apps: await resolveApps(tx, body),
     dependencies: [...needsOf(body)].map(([service, needs]) => ({ service, needs })),
   };
+  const { supersedes } = body;
+  if (supersedes !== undefined) await checkSuperseded(tx, body, supersedes);
   const id = newOrderId();
-  await insertOrder(tx, { id, kind: RELEASE, workflowId: `${RELEASE}/${id}`, workspaceGroup, title, request, creator });
+  const row = { id, kind: RELEASE, workflowId: `${RELEASE}/${id}`, workspaceGroup, title, request, creator };
+  await insertOrder(tx, { ...row, supersedes: supersedes ?? null });
   await nameRevisions(tx, id, workspaceGroup, request.apps);
   return id;
+}
+
+/** What can be superseded: an order that has begun and not come to a good end. It is checked again at the start. */
+async function checkSuperseded(tx: Tx, body: ReleaseOrderBody, former: string): Promise<void> {
+  const field = "/supersedes";
+  const order = await findOrder(tx, former);
+  if (order?.kind !== RELEASE || order.workspaceGroup !== body.workspaceGroup) {
+    throw invalid([{ field, message: `there is no release order ${former} in this workspace group` }]);
+  }
+  const holds = (await locksOf(tx, former)).length > 0;
+  if (!holds) {
+    throw invalid([
+      {
+        field,
+        message: `order ${former} is ${order.state} and holds no locks: there is nothing to take over. Leave "supersedes" out`,
+      },
+    ]);
+  }
+  const begun = (await readPipelines(tx, former))
+    .filter(({ subject, state }) => subject !== null && state !== "CANCELLED" && state !== "ROLLED_BACK")
+    .map((one) => one.subject ?? "");
+  const missing = begun.filter((service) => !body.apps.some((app) => app.service === service)).toSorted();
+  if (missing.length > 0) {
+    throw invalid([
+      { field, message: `order ${former} has begun to change ${missing.join(", ")}: add to the apps of this order` },
+    ]);
+  }
 }
 
 /** Starts the order's workflow, if that has not happened yet, and waits for its preview or the reason why there is none. */
@@ -79,6 +110,12 @@ async function resolveApps(
 ): Promise<ReleaseRequest["apps"]> {
   const faults: Fault[] = [];
   const apps: ReleaseRequest["apps"] = [];
+  // From here to the transaction's end no service and no revision that is named can be deleted.
+  const known = await shareAppServices(
+    tx,
+    body.workspaceGroup,
+    body.apps.map((app) => app.service),
+  );
   for (const [index, { service, revision }] of body.apps.entries()) {
     const found =
       revision === undefined
@@ -88,9 +125,8 @@ async function resolveApps(
       apps.push({ service, revision: found.number });
       continue;
     }
-    const known = await getAppService(tx, body.workspaceGroup, service);
     faults.push(
-      known === undefined
+      !known.has(service)
         ? {
             field: `/apps/${index}/service`,
             message: `there is no app service ${service} in workspace group ${body.workspaceGroup}`,

@@ -1,12 +1,14 @@
 /** What a release order looks like from outside, made of its rows. */
 import Type, { type Static } from "typebox";
 import type { Database } from "../db/client.ts";
-import { readPipelines, readPods, readTasks } from "../db/repositories/orders.ts";
+import { lastSuccesses, type Success } from "../db/repositories/order-revisions.ts";
+import { readPipelines, readPlan, readPods, readTasks } from "../db/repositories/orders.ts";
 import type { Order, PipelineRow, Task, TaskPod } from "../db/repositories/orders.ts";
 import { GROUP_STATES, groupState, PIPELINE_STATES, TASK_KINDS, TASK_STATES } from "../domain/pipeline/states.ts";
+import { POD_CHANGES } from "../domain/workload/planned.ts";
 import { POD_STATES } from "../domain/workload/pod-state.ts";
 import type { PipelineStateName } from "../domain/pipeline/states.ts";
-import { allowedTaskVerbs } from "../domain/pipeline/view.ts";
+import { allowedTaskVerbs, type TaskStanding } from "../domain/pipeline/view.ts";
 import type { ReleaseRequest } from "../domain/release/order.ts";
 
 const Reason = Type.Optional(
@@ -17,6 +19,12 @@ const Actions = Type.Array(Type.String(), { description: "What may be done now" 
 const Pod = Type.Object({
   name: Type.String(),
   cell: Type.String(),
+  change: Type.Optional(
+    Type.Enum([...POD_CHANGES], {
+      description: "How it gets there: CREATE, IN_PLACE (keeps its address), RECREATE (comes back with another one)",
+    }),
+  ),
+  why: Type.Optional(Type.String({ description: "Why it is recreated" })),
   state: Type.Enum([...POD_STATES]),
   reason: Reason,
 });
@@ -25,12 +33,22 @@ const Group = Type.Object({
   state: Type.Enum([...GROUP_STATES]),
   pods: Type.Array(Pod),
 });
+const RollbackTarget = Type.Object({
+  case: Type.Enum(["TO_PREVIOUS", "TO_EMPTY"], {
+    description: "TO_PREVIOUS: to the last revision that was released successfully. TO_EMPTY: none ever was, all goes",
+  }),
+  revision: Type.Optional(Type.Integer()),
+});
 const AppView = Type.Object({
   service: Type.String(),
   revision: Type.Integer(),
   state: Type.Enum([...PIPELINE_STATES]),
   reason: Reason,
   groups: Type.Array(Group),
+  /** What rolling it back means now; absent once the order has ended or before the app has begun. */
+  rollsBackTo: Type.Optional(RollbackTarget),
+  /** Its way back, once there is a plan for it. */
+  rollback: Type.Optional(Type.Object({ to: RollbackTarget, generation: Type.Integer(), groups: Type.Array(Group) })),
   allowedActions: Actions,
 });
 const TaskView = Type.Object({
@@ -66,6 +84,7 @@ export const ReleaseOrder = Type.Object({
   digest: Type.Optional(Type.String({ description: "Of the preview; start names it" })),
   generation: Type.Integer({ description: "Which plan this is; task ids begin with it" }),
   workflowId: Type.String({ description: "The order's workflow in Temporal" }),
+  supersedes: Type.Optional(Type.String({ description: "The order whose place it takes at its start" })),
   dependencies: Type.Array(Type.Object({ service: Type.String(), needs: Type.Array(Type.String()) })),
   apps: Type.Array(AppView),
   tasks: Type.Array(TaskView),
@@ -90,10 +109,15 @@ export function summaryOf(order: Order): Static<typeof OrderSummary> {
 
 export async function readReleaseOrder(db: Database, order: Order): Promise<ReleaseOrder> {
   const request = order.request as ReleaseRequest;
-  const [tasks, pipelines] = await Promise.all([
+  const services = request.apps.map((app) => app.service);
+  const [plan, inForce, pipelines, successes] = await Promise.all([
+    readPlan(db, order.id, order.generation),
     readTasks(db, order.id, order.generation),
     readPipelines(db, order.id),
+    lastSuccesses(db, order, order.endedAt === null ? services : []),
   ]);
+  // Where something is rolled back, the plan by which it went forward stays to be seen.
+  const tasks = [...plan, ...inForce.filter((task) => task.generation !== order.generation)];
   const pods = await readPods(
     db,
     order.id,
@@ -110,6 +134,7 @@ export async function readReleaseOrder(db: Database, order: Order): Promise<Rele
     ...(order.digest !== null && { digest: order.digest }),
     generation: order.generation,
     workflowId: order.workflowId,
+    ...(order.supersedes !== null && { supersedes: order.supersedes }),
     dependencies: request.dependencies,
     apps: request.apps.map((app) =>
       appView(
@@ -119,6 +144,7 @@ export async function readReleaseOrder(db: Database, order: Order): Promise<Rele
         tasks.filter((task) => task.kind === "gate" && task.state === "BLOCKED"),
         pipelines.find((row) => row.subject === app.service),
         podsBySubject.get(app.service) ?? [],
+        successes.get(app.service),
       ),
     ),
     tasks: tasks.map((task) => ({
@@ -132,6 +158,7 @@ export async function readReleaseOrder(db: Database, order: Order): Promise<Rele
       dependsOn: task.definition.dependsOn,
       ...(task.reason !== null && { reason: task.reason }),
       allowedActions: taskActions(
+        order,
         task,
         stateOf(task),
         pipelines.find((row) => task.kind === "pipeline" && row.subject === task.subject),
@@ -147,14 +174,11 @@ function appView(
   obstacles: Task[],
   pipeline: PipelineRow | undefined,
   pods: TaskPod[],
+  success: Success | undefined,
 ): Static<typeof AppView> {
   const own = tasks.find((task) => task.kind === "pipeline");
-  const grouped = Map.groupBy(
-    tasks.filter((task) => task.group !== null),
-    (task) => task.group ?? "",
-  );
-  const groups = new Map(tasks.map((task) => [task.id, task.group]));
-  const podsByGroup = Map.groupBy(pods, (pod) => groups.get(pod.taskId) ?? "");
+  const back = pipeline?.generation ?? null;
+  const begun = pipeline !== undefined && !["CANCELLED", "ROLLED_BACK"].includes(pipeline.state);
   return {
     ...app,
     ...appState(
@@ -163,25 +187,63 @@ function appView(
       obstacles.find((gate) => own?.definition.dependsOn.includes(gate.id)),
       pipeline,
     ),
-    groups: [...grouped].map(([id, members]) => ({
-      id,
-      state: groupState(members.map((task) => task.state)),
-      pods: (podsByGroup.get(id) ?? []).map((pod) => ({
-        name: pod.pod,
-        cell: pod.cell,
-        state: pod.state,
-        ...(pod.reason !== null && { reason: pod.reason }),
-      })),
-    })),
-    allowedActions: own ? taskActions(own, order.state, pipeline) : [],
+    groups: groupsOf(
+      tasks.filter((task) => task.generation === order.generation),
+      pods,
+    ),
+    ...(order.endedAt === null && begun && { rollsBackTo: targetOf(success?.revision ?? null) }),
+    ...(back !== null && {
+      rollback: {
+        to: targetOf((pipeline?.rollback as { revision: number | null } | null)?.revision ?? null),
+        generation: back,
+        groups: groupsOf(
+          tasks.filter((task) => task.generation === back),
+          pods,
+        ),
+      },
+    }),
+    allowedActions: own ? taskActions(order, own, order.state, pipeline) : [],
   };
 }
 
+function targetOf(revision: number | null): Static<typeof RollbackTarget> {
+  return revision === null ? { case: "TO_EMPTY" } : { case: "TO_PREVIOUS", revision };
+}
+
+function groupsOf(tasks: Task[], pods: TaskPod[]): Static<typeof Group>[] {
+  const grouped = Map.groupBy(
+    tasks.filter((task) => task.group !== null),
+    (task) => task.group ?? "",
+  );
+  const groups = new Map(tasks.map((task) => [task.id, task.group]));
+  const podsByGroup = Map.groupBy(pods, (pod) => groups.get(pod.taskId) ?? "");
+  return [...grouped].map(([id, members]) => ({
+    id,
+    state: groupState(members.map((task) => task.state)),
+    pods: (podsByGroup.get(id) ?? []).map((pod) => ({
+      name: pod.pod,
+      cell: pod.cell,
+      ...(pod.change !== null && { change: pod.change }),
+      ...(pod.why !== null && { why: pod.why }),
+      state: pod.state,
+      ...(pod.reason !== null && { reason: pod.reason }),
+    })),
+  }));
+}
+
 /** `app`: the pipeline that the task stands for, once it has begun. */
-function taskActions(task: Task, pipeline: PipelineStateName, app: PipelineRow | undefined): string[] {
-  const ignorable = task.definition.ignorable === true;
-  const verbs = allowedTaskVerbs({ kind: task.kind, state: task.state, ignorable }, pipeline);
-  return verbs.filter((verb) => verb !== "cancel" || !app?.committed);
+function taskActions(order: Order, task: Task, pipeline: PipelineStateName, app: PipelineRow | undefined): string[] {
+  const { pipeline: nested, ignorable = false } = task.definition;
+  const standing: TaskStanding = { kind: task.kind, state: task.state, ignorable };
+  if (app && (nested?.rollbackType !== undefined || !app.committed)) standing.committed = app.committed;
+  if (app && app.generation !== null) {
+    // It never goes forward again, also when its way back was given up.
+    standing.committed = true;
+    standing.turn = app.state === "ROLLED_BACK" ? "done" : app.state === "TERMINATED" ? "cancelled" : "turning";
+  }
+  const verbs: string[] = allowedTaskVerbs(standing, pipeline);
+  const confirms = order.state !== "AWAITING_ROLLBACK_CONFIRM" && app?.state === "AWAITING_ROLLBACK_CONFIRM";
+  return confirms ? ["confirm-rollback", ...verbs] : verbs;
 }
 
 /** The app's own pipeline knows best; before it has begun, its task in the order does, and the gate that it waits for. */

@@ -16,6 +16,7 @@ const KINDS = {
   locked: { status: 409, title: "Another order holds a service" },
   "already-changed": { status: 409, title: "Something has been changed already" },
   "initialisation-failed": { status: 409, title: "The world could not be looked at" },
+  "needed-by-others": { status: 409, title: "Others need what would be rolled back" },
   "undo-failed": { status: 409, title: "Something could not be taken back" },
   "precondition-failed": { status: 412, title: "It has changed in the meantime" },
   "payload-too-large": { status: 413, title: "The request is too large" },

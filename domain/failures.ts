@@ -20,6 +20,8 @@ export const FAILURE_TYPES = {
   Fenced: { retryable: true },
   /** The workload belongs to another order now, was frozen, or was changed by another hand: this order must not act there any more. */
   Superseded: { retryable: false },
+  /** Another order's workflow has not answered in time. Passing. */
+  OrderUnreachable: { retryable: true },
   /** The request cannot be carried out as given, however often it is tried. */
   Invalid: { retryable: false },
   /** Postgres did not answer or refused. Passing. */

@@ -3,13 +3,14 @@ import { hostname } from "node:os";
 import { Worker } from "@temporalio/worker";
 import { clusterOperations } from "../activities/catalogue.ts";
 import { connectCluster } from "../activities/kubernetes/connect.ts";
+import { createPodReader } from "../activities/kubernetes/pod-reader.ts";
 import { startReconciler } from "../activities/kubernetes/reconciler.ts";
 import { operationActivities } from "../activities/operation.ts";
 import { createDatabase } from "../db/client.ts";
 import { readKubeconfig, readRegistrations } from "../db/repositories/clusters.ts";
 import type { Registration } from "../db/repositories/clusters.ts";
 import { readNamespaces } from "../db/repositories/placements.ts";
-import { clusterQueue } from "../domain/release/compile.ts";
+import { clusterQueue } from "../domain/release/compile-app.ts";
 import { readClusterConfig } from "./config.ts";
 import { connectNative, createLog, installRuntime, pause, runProcess, tellReady, untilItWorks } from "./process.ts";
 import { createServings } from "./serving.ts";
@@ -43,6 +44,7 @@ runProcess(log, async (signal) => {
           tenant: config.tenant,
           cluster: name,
           driver: cluster.driver,
+          pods: createPodReader(cluster.client),
         }),
         maxHeartbeatThrottleInterval: "1 second",
         shutdownGraceTime: "5 seconds",

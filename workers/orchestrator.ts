@@ -40,6 +40,7 @@ runProcess(log, async (signal) => {
   ];
   const subjectsOf = (kind: string, request: unknown): string[] =>
     planners.find((planner) => planner.kind === kind)?.subjects(request) ?? [];
+  const engine = createOrderEngine(client, config.historyLimit);
   const worker = await Worker.create({
     connection: native,
     namespace: config.temporal.namespace,
@@ -48,7 +49,7 @@ runProcess(log, async (signal) => {
       ? { workflowsPath: path.join(import.meta.dirname, "../workflows/types.ts") }
       : { workflowBundle: { codePath: config.bundle } }),
     activities: {
-      ...createRecordActivities(database.db, subjectsOf),
+      ...createRecordActivities(database.db, engine, subjectsOf),
       ...createPlanningActivities(database.db, planners),
       ...createAbandonActivities(database.db, client),
     },
@@ -57,7 +58,6 @@ runProcess(log, async (signal) => {
     shutdownGraceTime: "5 seconds",
   });
   const running = worker.run();
-  const engine = createOrderEngine(client, config.historyLimit);
   const upkeep = keepUp({ db: database.db, client, subjectsOf, engine, log, signal });
   tellReady(config.readyFile, log);
   await Promise.race([aborted(signal), running]);

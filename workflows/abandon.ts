@@ -40,7 +40,7 @@ export async function abandonPipelines(input: AbandonInput): Promise<void> {
   const failures = await Promise.all(
     safeties.map(({ task, attempt, call }) =>
       invoke(call, attempt, task).then(
-        (outcome) => (outcome.outcome === "failed" ? `${task}: ${outcome.reason}` : undefined),
+        (outcome) => (outcome.outcome !== "done" ? `${task}: ${outcome.reason}` : undefined),
         (error: unknown) => `${task}: ${describeFailure(error, call.queue)}`,
       ),
     ),

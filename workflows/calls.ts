@@ -12,9 +12,8 @@ import type { OperationCall } from "../activities/operation.ts";
 import type { Command, PipelineEvent, Role } from "../domain/pipeline/model.ts";
 import type { OperationOutcome } from "../domain/pipeline/operation.ts";
 import type { Invocation } from "../domain/pipeline/task.ts";
-import { planning } from "./activities.ts";
 
-type Unstamped<E> = E extends { at: number } ? Omit<E, "at"> : never;
+export type Unstamped<E> = E extends { at: number } ? Omit<E, "at"> : never;
 export type Emit = (event: Unstamped<PipelineEvent>) => void;
 type Key = { task: string; attempt: number; role: Role };
 
@@ -103,34 +102,4 @@ export function createCalls(emit: Emit) {
     /** Something that must not fail has failed. */
     failure: (): unknown => failure,
   };
-}
-
-/** Looks at the world, everywhere at once, and compiles what was seen. Failures are events: a person may try again. */
-export async function lookAndCompile(
-  orderId: string,
-  command: Extract<Command, { do: "initialise" }>,
-): Promise<Unstamped<Extract<PipelineEvent, { type: "initialised" | "initialisationFailed" }>>> {
-  const { generation } = command;
-  try {
-    const looks = await planning.listObservations({ orderId, generation });
-    const reasons = await Promise.all(
-      looks.map((look) =>
-        invoke(look, generation, `${generation}.observe`).then(
-          (outcome) => (outcome.outcome === "failed" ? outcome.reason : undefined),
-          (error: unknown) => describeFailure(error, look.queue),
-        ),
-      ),
-    );
-    const faults = reasons.filter((reason) => reason !== undefined);
-    if (faults.length > 0) return { type: "initialisationFailed", reason: faults.join("\n") };
-    const plan = await planning.compileOrder({
-      orderId,
-      generation,
-      ...(command.unless !== undefined && { unless: command.unless }),
-    });
-    if (!plan.ok) return { type: "initialisationFailed", reason: plan.reason };
-    return { type: "initialised", generation, digest: plan.digest, tasks: "same" in plan ? [] : plan.tasks };
-  } catch (error) {
-    return { type: "initialisationFailed", reason: describeFailure(error, "orchestrator") };
-  }
 }

@@ -34,7 +34,7 @@ export function createMail(input: PipelineInput, emit: Emit) {
 
   return {
     startChild(command: Extract<Command, { do: "startChild" }>, generation: number): void {
-      const { nested, task, attempt, paused } = command;
+      const { nested, task, attempt, paused, back } = command;
       post(nested.workflowId, async () => {
         const child: PipelineInput = {
           orderId: input.orderId,
@@ -46,8 +46,9 @@ export function createMail(input: PipelineInput, emit: Emit) {
           child: {
             subject: nested.subject,
             parent: { workflowId: workflowInfo().workflowId, task, attempt },
-            generation,
+            generation: back ?? generation,
             paused,
+            ...(back !== undefined && { backward: true }),
           },
           ...(input.historyLimit !== undefined && { historyLimit: input.historyLimit }),
         };
@@ -59,8 +60,8 @@ export function createMail(input: PipelineInput, emit: Emit) {
               // A child outlives the run of its parent; the order's end is what ends it.
               parentClosePolicy: ParentClosePolicy.ABANDON,
               workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
-              staticSummary: `${nested.subject}: ${input.title}`,
-              typedSearchAttributes: searchAttributes(child, "RUNNING"),
+              staticSummary: `${back === undefined ? "" : "roll back "}${nested.subject}: ${input.title}`,
+              typedSearchAttributes: searchAttributes(child, back === undefined ? "RUNNING" : "ROLLING_BACK"),
               // Runs have one workflow id: who finds one that has ended must know which it was.
               memo: { attempt },
             });

@@ -25,7 +25,7 @@ export type PipelineInput = {
   /** What the order is about, for search (names of services). */
   subjects: string[];
   /** Only in a child: what it is about, and whom it reports to. */
-  child?: { subject: string; parent: Parent; generation: number; paused: boolean };
+  child?: { subject: string; parent: Parent; generation: number; paused: boolean; backward?: boolean };
   /** Continue as new beyond that many history events, instead of when the server suggests it. */
   historyLimit?: number;
   /** From the run before. */
@@ -37,6 +37,17 @@ export type PipelineResult = {
   /** The last answers, by the verb's id: the server only knows those of the last run when a verb is repeated after the end. */
   answers?: { id: string; answer: Answer }[];
 };
+
+export type PodReportInput = {
+  /** Id of the stored question. */
+  report: string;
+  /** Task queue of the pod's cluster. */
+  queue: string;
+  title: string;
+};
+
+/** `failure`: why there is no answer, for a person. */
+export type PodReportResult = { failure?: string };
 
 const KIND = defineSearchAttributeKey("CellwrightKind", "KEYWORD");
 const ORDER_ID = defineSearchAttributeKey("CellwrightOrderId", "KEYWORD");

@@ -17,7 +17,8 @@ import { initialChild, initialOrder } from "../domain/pipeline/model.ts";
 import type { Answer, Command, PipelineEvent, PipelineState, RecordedEvent, Verb } from "../domain/pipeline/model.ts";
 import { allowedOrderVerbs, hasTurn, refusalOf, stateOf } from "../domain/pipeline/view.ts";
 import { records } from "./activities.ts";
-import { createCalls, lookAndCompile } from "./calls.ts";
+import { createCalls } from "./calls.ts";
+import { compileRollback, lookAndCompile } from "./plan.ts";
 import { createMail } from "./mail.ts";
 import { actUpdate, childLostSignal, controlSignal, reportSignal, VERB_REFUSED } from "./messages.ts";
 import type { PipelineInput, PipelineResult } from "./messages.ts";
@@ -143,6 +144,9 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
       case "initialise":
         calls.track(lookAndCompile(input.orderId, command).then((event) => facts.push({ ...event, at: now() })));
         return;
+      case "compileRollback":
+        calls.track(compileRollback(input.orderId, command).then((event) => facts.push({ ...event, at: now() })));
+        return;
       case "acquireLocks":
         lockLine = lockLine.then(async () => {
           const locked = await records.acquireLocks({ orderId: input.orderId });
@@ -183,11 +187,11 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
 
   if (!state) {
     if (input.child) {
-      const { parent, generation, paused } = input.child;
+      const { parent, generation, paused, backward = false } = input.child;
       const stored = await records.loadPipeline({ workflowId, generation });
       // A run before this one may have been lost; its events stay, and ours follow them.
       nextSequence = stored.nextSequence;
-      state = initialChild(workflowId, parent, generation, stored.tasks, paused);
+      state = initialChild(workflowId, parent, generation, stored.tasks, { paused, backward });
     } else state = initialOrder(workflowId);
     dispatch({ type: "opened", at: now() });
   }

@@ -35,6 +35,8 @@ export function describeEvents(events: readonly RecordedEvent[], state: Pipeline
     switch (event.type) {
       case "planned":
         return `plan ${event.generation}`;
+      case "rollbackPlanned":
+        return `rollback, plan ${event.generation}`;
       case "pipelineChanged":
         return event.state;
       case "taskChanged":

@@ -12,4 +12,10 @@ export async function appRelease(input: PipelineInput): Promise<PipelineResult> 
   return runPipeline(input);
 }
 
+/** Takes one app service back to where it was before the order. */
+export async function appRollback(input: PipelineInput): Promise<PipelineResult> {
+  return runPipeline(input);
+}
+
 export { abandonPipelines } from "./abandon.ts";
+export { podReport } from "./pod-report.ts";

@@ -5,13 +5,23 @@ import { findOrder, storePlan } from "../../db/repositories/orders.ts";
 import type { Order } from "../../db/repositories/orders.ts";
 import { forgetOldPlans } from "../../db/repositories/plans.ts";
 import { CellwrightFailure } from "../../domain/failures.ts";
-import type { Invocation, Pipeline, TaskDefinition } from "../../domain/pipeline/task.ts";
+import type { Invocation, Json, Pipeline, TaskDefinition } from "../../domain/pipeline/task.ts";
 import type { PlannedPod } from "../../domain/workload/planned.ts";
 import { guarded } from "../activity.ts";
 
 type CompiledPlan =
-  | { ok: true; pipelines: Pipeline[]; pods: PlannedPod[]; essence: unknown }
+  | {
+      ok: true;
+      pipelines: Pipeline[];
+      pods: PlannedPod[];
+      essence: unknown;
+      /** Of a way back: what each subject is brought back to. */
+      to?: { [subject: string]: Json };
+    }
   | { ok: false; faults: string[] };
+
+/** What shall be rolled back, and how. */
+export type RollbackWish = { subjects: string[]; confirm: boolean; options: { [key: string]: Json } };
 
 /** How orders of one kind are planned. */
 export type Planner = {
@@ -19,16 +29,21 @@ export type Planner = {
   /** What the order locks. */
   subjects: (request: unknown) => string[];
   /** What has to be looked at, and by whom. Each call keeps what it saw with the order's records. */
-  observations: (order: Order, generation: number) => Promise<Invocation[]>;
+  observations: (order: Order, generation: number, rollback?: RollbackWish) => Promise<Invocation[]>;
   /** Compiles the order and what was seen. The same input gives the same plan. */
   compile: (order: Order, generation: number) => Promise<CompiledPlan>;
+  /** Compiles how subjects of the order get back to where they were before it, from what was seen. */
+  compileRollback: (order: Order, generation: number, rollback: RollbackWish) => Promise<CompiledPlan>;
 };
 
 export type CompileResult =
-  | { ok: true; digest: string; tasks: TaskDefinition[] }
+  | { ok: true; digest: string; tasks: TaskDefinition[]; to?: { [subject: string]: Json } }
   /** The plan is the one that the caller knows already. */
-  | { ok: true; digest: string; same: true }
+  | { ok: true; digest: string; same: true; to?: undefined }
   | { ok: false; reason: string };
+
+/** A plan to be made: the order's, or, with `rollback`, the way back of some of its subjects. */
+type Plan = { orderId: string; generation: number; rollback?: RollbackWish };
 
 export type PlanningActivities = ReturnType<typeof createPlanningActivities>;
 
@@ -41,13 +56,14 @@ export function createPlanningActivities(db: Database, planners: readonly Planne
     return { order, planner };
   };
   return guarded({
-    async listObservations(input: { orderId: string; generation: number }): Promise<Invocation[]> {
+    async listObservations(input: Plan): Promise<Invocation[]> {
       const { order, planner } = await load(input.orderId);
-      return planner.observations(order, input.generation);
+      return planner.observations(order, input.generation, input.rollback);
     },
 
-    async compileOrder(input: { orderId: string; generation: number; unless?: string }): Promise<CompileResult> {
+    async compileOrder(input: Plan & { unless?: string }): Promise<CompileResult> {
       const { order, planner } = await load(input.orderId);
+      if (input.rollback) return compileRollback(planner, order, input.generation, input.rollback);
       const plan = await planner.compile(order, input.generation);
       if (!plan.ok) return { ok: false, reason: plan.faults.join("\n") };
       const digest = createHash("sha256").update(JSON.stringify(plan.essence)).digest("hex").slice(0, 16);
@@ -60,4 +76,17 @@ export function createPlanningActivities(db: Database, planners: readonly Planne
       return { ok: true, digest, tasks: plan.pipelines[0]?.tasks ?? [] };
     },
   });
+
+  /** Kept beside the order's own plan, which stays in force for everything else. */
+  async function compileRollback(
+    planner: Planner,
+    order: Order,
+    generation: number,
+    rollback: RollbackWish,
+  ): Promise<CompileResult> {
+    const plan = await planner.compileRollback(order, generation, rollback);
+    if (!plan.ok) return { ok: false, reason: plan.faults.join("\n") };
+    await db.transaction((tx) => storePlan(tx, order.id, generation, plan.pipelines, plan.pods));
+    return { ok: true, digest: "", tasks: [], to: plan.to ?? {} };
+  }
 }

@@ -2,18 +2,34 @@
 import type { Database } from "../../db/client.ts";
 import { appendEvents, nextSequence } from "../../db/repositories/order-events.ts";
 import type { Append } from "../../db/repositories/order-events.ts";
-import { acquireLocks, findOrder, readPipelineTasks, releaseLocks } from "../../db/repositories/orders.ts";
+import { locksOf, takeOverLocks } from "../../db/repositories/locks.ts";
+import {
+  acquireLocks,
+  findOrder,
+  readPipelines,
+  readPipelineTasks,
+  releaseLocks,
+} from "../../db/repositories/orders.ts";
+import type { Order } from "../../db/repositories/orders.ts";
 import { CellwrightFailure } from "../../domain/failures.ts";
+import type { OrderEngine } from "../../domain/pipeline/engine.ts";
 import type { TaskDefinition } from "../../domain/pipeline/task.ts";
 import { guarded } from "../activity.ts";
 
 export type RecordActivities = ReturnType<typeof createRecordActivities>;
 
+/** How long one try waits for a superseded order to make safe what it holds; below the activity's own bound. Milliseconds. */
+const SUPERSEDE_TIMEOUT = 15_000;
+
 /** Leaves a transaction without keeping anything of it. */
 class Refused extends Error {}
 
 /** `subjectsOf` names what an order locks, from its kind and request. */
-export function createRecordActivities(db: Database, subjectsOf: (kind: string, request: unknown) => string[]) {
+export function createRecordActivities(
+  db: Database,
+  engine: Pick<OrderEngine, "act">,
+  subjectsOf: (kind: string, request: unknown) => string[],
+) {
   return guarded({
     appendEvents: (append: Append): Promise<void> => db.transaction((tx) => appendEvents(tx, append)),
 
@@ -46,8 +62,15 @@ export function createRecordActivities(db: Database, subjectsOf: (kind: string, 
       if (!order) throw new CellwrightFailure("NotFound", `there is no order ${input.orderId}`);
       let detail = "";
       try {
+        if (order.supersedes !== null) {
+          const refusal = await supersede(order, order.supersedes);
+          if (refusal !== undefined) return { ok: false, detail: refusal };
+        }
         await db.transaction(async (tx) => {
-          const others = await acquireLocks(tx, order.id, order.workspaceGroup, subjectsOf(order.kind, order.request));
+          if (order.supersedes !== null) {
+            await takeOverLocks(tx, { from: order.supersedes, to: order.id, services: servicesOf(order) });
+          }
+          const others = await acquireLocks(tx, order.id, order.workspaceGroup, servicesOf(order));
           if (others.length === 0) return;
           detail = others
             .map((lock) => `${lock.service} is held by order ${lock.orderId} (${lock.title}, ${lock.state})`)
@@ -65,4 +88,48 @@ export function createRecordActivities(db: Database, subjectsOf: (kind: string, 
       await releaseLocks(db, input.orderId);
     },
   });
+
+  function servicesOf(order: Order): string[] {
+    return subjectsOf(order.kind, order.request);
+  }
+
+  /**
+   * Ends the former order, so that nothing of it acts any more; its locks stay until they are taken over. Doing it again
+   * changes nothing. Answers why it cannot be superseded.
+   */
+  async function supersede(order: Order, former: string): Promise<string | undefined> {
+    const old = await findOrder(db, former);
+    if (!old) return `there is no order ${former} to supersede`;
+    if (old.endedAt !== null) return refusalOfEnded(db, order, old, servicesOf(order));
+    const result = await engine.act(
+      old.workflowId,
+      {
+        verb: "supersede",
+        id: `supersede/${order.id}`,
+        actor: { subject: order.creator, role: "order" },
+        reason: `by order ${order.id} (${order.title})`,
+        covers: servicesOf(order),
+      },
+      SUPERSEDE_TIMEOUT,
+    );
+    if (result.kind === "refused") return `order ${former} cannot be superseded: ${result.refusal.detail}`;
+    if (result.kind === "answered") {
+      return result.answer.ok ? undefined : `order ${former} cannot be superseded: ${result.answer.detail}`;
+    }
+    throw new CellwrightFailure("OrderUnreachable", `order ${former} has not answered yet; asking it again`);
+  }
+}
+
+/** Of a former order that has ended: abandoned, or superseded already by this one or by one that was given up. */
+async function refusalOfEnded(db: Database, order: Order, old: Order, services: string[]): Promise<string | undefined> {
+  if (old.state !== "ABANDONED" && old.state !== "SUPERSEDED") {
+    return `order ${old.id} has ended ${old.state}: nothing of it is left to supersede. Make this order anew without "supersedes"`;
+  }
+  const left = (await locksOf(db, old.id)).filter((service) => !services.includes(service));
+  const begun = (await readPipelines(db, old.id)).filter(
+    (row) => row.subject !== null && row.state !== "CANCELLED" && row.state !== "ROLLED_BACK",
+  );
+  const missing = begun.map((row) => row.subject ?? "").filter((service) => left.includes(service));
+  if (missing.length === 0) return undefined;
+  return `order ${old.id} has begun to change ${missing.join(", ")}: an order that supersedes it must release ${missing.join(", ")}, too`;
 }

@@ -13,7 +13,7 @@ import { accessOf, assertVisible } from "../access/authorise.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
 import { listOf, ListQuery, orderPage } from "../lists.ts";
 import { caller, mutate, send } from "../mutation.ts";
-import { actOnApp, actOnOrder, actOnTask, ActionAnswer, ActionBody } from "../order-actions.ts";
+import { actOnApp, actOnOrder, actOnTask, ActionAnswer, ActionBody, APP_VERBS } from "../order-actions.ts";
 import { existingOrder, insertReleaseOrder, previewed, RELEASE } from "../order-creation.ts";
 import { OrderSummary, readReleaseOrder, ReleaseOrder, summaryOf } from "../order-view.ts";
 import { responses, type Tag } from "../plugins/openapi.ts";
@@ -138,7 +138,7 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
           params: Type.Object({
             id: OrderId,
             service: AppServiceName,
-            verb: Type.Enum(["retry", "cancel"], { description: "an action on apps" }),
+            verb: Type.Enum([...APP_VERBS], { description: "an action on apps" }),
           }),
           headers: IdempotentHeaders,
           body: ActionBody,

@@ -1,10 +1,20 @@
-import { and, asc, eq, gt } from "drizzle-orm";
-import type { DeleteOutcome, ExpectedVersion, PutOutcome } from "../../domain/catalogue/refusal.ts";
+import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
+import type { AnyPgColumn } from "drizzle-orm/pg-core";
+import type { DeleteOutcome, ExpectedVersion, PutOutcome, Refusal } from "../../domain/catalogue/refusal.ts";
 import type { AppService, AppServiceBody } from "../../domain/catalogue/types.ts";
+import { unsettledBy } from "../../domain/revision/live.ts";
 import type { Tx } from "../client.ts";
-import { applications, appServices, revisions } from "../schema/catalogue.ts";
+import {
+  applications,
+  appServices,
+  deletedAppServices,
+  orderRevisions,
+  revisionDrafts,
+  revisions,
+} from "../schema/index.ts";
 import { requireGroup } from "./groups.ts";
 import { putRow, removeRow } from "./put.ts";
+import { ordersHolding, readLive } from "./releases.ts";
 import { bump, NAMED_DEPENDANTS, page, present, stamps, type Page, type PageRequest } from "./rows.ts";
 
 type Row = typeof appServices.$inferSelect;
@@ -75,7 +85,7 @@ export async function putAppService(
       (
         await tx
           .insert(appServices)
-          .values({ workspaceGroup: group, name, ...values })
+          .values({ workspaceGroup: group, name, ...values, lastRevision: await lastRevisionBefore(tx, group, name) })
           .onConflictDoNothing()
           .returning()
       )[0],
@@ -102,28 +112,105 @@ export async function putAppService(
   });
 }
 
-/** Refused while it has revisions; whatever comes to refer to a service or a revision by foreign key refuses as well. */
-export function deleteAppService(
+/** How a transaction holds the row of an app service. */
+type Hold =
+  /** It comes to name the service or one of its revisions: neither can be deleted before it ends. */
+  | "key share"
+  /** It changes the service or its draft as the only one. */
+  | "no key update"
+  /** It deletes the service, or something of it. */
+  | "update";
+
+/**
+ * Holds the row of a service until the transaction ends; undefined when there is none. Whoever needs locks on a service
+ * and on what belongs to it takes this one first, so that nobody waits for anybody in a circle.
+ */
+export async function holdAppService(tx: Tx, group: string, name: string, hold: Hold): Promise<AppService | undefined> {
+  const [row] = await tx.select().from(appServices).where(at(group, name)).for(hold);
+  return row === undefined ? undefined : show(row);
+}
+
+/** Holds those of the services that there are, so that neither they nor their revisions can be deleted; answers their names. */
+export async function shareAppServices(tx: Tx, group: string, names: readonly string[]): Promise<Set<string>> {
+  const rows = await tx
+    .select({ name: appServices.name })
+    .from(appServices)
+    .where(and(eq(appServices.workspaceGroup, group), inArray(appServices.name, [...names])))
+    .orderBy(asc(appServices.name))
+    .for("key share");
+  return new Set(rows.map((row) => row.name));
+}
+
+/**
+ * Deletes a service with its draft and its revisions. Refused while an order that has not ended names it or one holds its
+ * lock, and while pods of it may run. The records of orders stay; their numbers of revisions are not given again.
+ */
+export async function deleteAppService(
   tx: Tx,
   group: string,
   name: string,
   expected?: ExpectedVersion,
 ): Promise<DeleteOutcome> {
+  const belongs = (table: { workspaceGroup: AnyPgColumn; service: AnyPgColumn }) =>
+    and(eq(table.workspaceGroup, group), eq(table.service, name));
   return removeRow(tx, {
     what: describe(name),
     expected,
     find: () => findLocked(tx, group, name),
-    dependants: async () => {
-      const rows = await tx
-        .select({ number: revisions.number })
-        .from(revisions)
-        .where(and(eq(revisions.workspaceGroup, group), eq(revisions.service, name)))
-        .orderBy(asc(revisions.number))
-        .limit(NAMED_DEPENDANTS);
-      return rows.map((row) => `its revision ${row.number}`);
+    dependants: () => ordersHolding(tx, group, name, NAMED_DEPENDANTS),
+    check: () => podsMayRun(tx, group, name),
+    remove: async (inner) => {
+      await inner.delete(orderRevisions).where(belongs(orderRevisions));
+      await inner.delete(revisionDrafts).where(belongs(revisionDrafts));
+      await inner.delete(revisions).where(belongs(revisions));
+      const [gone] = await inner.delete(appServices).where(at(group, name)).returning();
+      const { lastRevision = 0 } = gone ?? {};
+      if (lastRevision === 0) return;
+      await inner
+        .insert(deletedAppServices)
+        .values({ workspaceGroup: group, name, lastRevision })
+        .onConflictDoUpdate({
+          target: [deletedAppServices.workspaceGroup, deletedAppServices.name],
+          set: { lastRevision, deletedAt: sql`now()` },
+        });
     },
-    remove: (inner) => inner.delete(appServices).where(at(group, name)),
   });
+}
+
+/** Refuses what would leave pods behind that nobody looks after. */
+async function podsMayRun(tx: Tx, group: string, name: string): Promise<Refusal | undefined> {
+  const live = await readLive(tx, group, name);
+  const remedy =
+    `Release a revision without cells first (POST /api/v1/workspace-groups/${group}/app-services/${name}/actions/undeploy ` +
+    "makes both), which takes it away, and then delete it";
+  switch (live.kind) {
+    case "nothing":
+      return undefined;
+    case "unsettled":
+      return { kind: "conflict", why: `pods of ${describe(name)} may run: ${unsettledBy(live)}. ${remedy}` };
+    case "revision": {
+      const [row] = await tx
+        .select({ spec: revisions.spec })
+        .from(revisions)
+        .where(
+          and(eq(revisions.workspaceGroup, group), eq(revisions.service, name), eq(revisions.number, live.number)),
+        );
+      const runs = Object.entries(row?.spec.cells ?? {});
+      if (runs.length === 0) return undefined;
+      const where = runs.map(([cell, { replicas }]) => `${replicas} pods in ${cell}`).join(", ");
+      const why = `${describe(name)} runs: revision ${live.number}, by release order ${live.order}, with ${where}. ${remedy}`;
+      return { kind: "conflict", why };
+    }
+  }
+}
+
+/** Highest revision number of a deleted service of this name, 0 when there was none. */
+async function lastRevisionBefore(tx: Tx, group: string, name: string): Promise<number> {
+  const [row] = await tx
+    .select({ lastRevision: deletedAppServices.lastRevision })
+    .from(deletedAppServices)
+    .where(and(eq(deletedAppServices.workspaceGroup, group), eq(deletedAppServices.name, name)));
+  return row?.lastRevision ?? 0;
 }
 
 function changedIdentity(row: Row, identity: Pick<Row, "application" | "namespace" | "kind">): string[] {

@@ -1,5 +1,5 @@
 /** The right of an order to change the workloads of a service. */
-import { and, eq } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, notInArray, sql } from "drizzle-orm";
 import type { Tx } from "../client.ts";
 import { locks, orders } from "../schema/index.ts";
 
@@ -18,4 +18,44 @@ export async function mayChange(tx: Tx, orderId: string, service: string): Promi
   if (row.holder === null) return `the order does not hold the lock of ${service}`;
   if (row.holder !== orderId) return `the lock of ${service} is held by order ${row.holder}`;
   return undefined;
+}
+
+/** What can be done with an order that has ended and still holds locks. */
+export const RELEASE_LOCKS = "release-locks";
+
+/**
+ * An order takes the place of a superseded (or abandoned) one: its locks of `services` become this order's. What the former
+ * one held besides it has not changed, and is freed. Runs in the caller's transaction; doing it again changes nothing.
+ */
+export async function takeOverLocks(
+  tx: Tx,
+  { from, to, services }: { from: string; to: string; services: string[] },
+): Promise<void> {
+  await tx.delete(locks).where(and(eq(locks.orderId, from), notInArray(locks.service, services)));
+  await tx
+    .update(locks)
+    .set({ orderId: to, takenFrom: from, takenAt: sql`now()` })
+    .where(and(eq(locks.orderId, from), inArray(locks.service, services)));
+  await tx.update(orders).set({ allowedActions: [] }).where(eq(orders.id, from));
+}
+
+/** An order that has changed nothing gives back what it took over. */
+export async function giveBackLocks(tx: Tx, orderId: string): Promise<void> {
+  const given = await tx
+    .update(locks)
+    .set({ orderId: sql`${locks.takenFrom}`, takenFrom: null })
+    .where(and(eq(locks.orderId, orderId), isNotNull(locks.takenFrom)))
+    .returning({ to: locks.orderId });
+  const holders = [...new Set(given.map((lock) => lock.to))];
+  if (holders.length === 0) return;
+  await tx
+    .update(orders)
+    .set({ allowedActions: [RELEASE_LOCKS] })
+    .where(inArray(orders.id, holders));
+}
+
+/** Services whose lock an order holds. */
+export async function locksOf(tx: Tx, orderId: string): Promise<string[]> {
+  const rows = await tx.select({ service: locks.service }).from(locks).where(eq(locks.orderId, orderId));
+  return rows.map((row) => row.service).toSorted();
 }

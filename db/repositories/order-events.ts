@@ -6,9 +6,9 @@ import type { RecordedEvent } from "../../domain/pipeline/model.ts";
 import { isEnded } from "../../domain/pipeline/states.ts";
 import type { Tx } from "../client.ts";
 import { locks, orderEvents, orders, pipelines, tasks } from "../schema/index.ts";
+import { giveBackLocks, RELEASE_LOCKS } from "./locks.ts";
 
-/** What may still be done with an abandoned order that holds locks. */
-export const RELEASE_LOCKS = "release-locks";
+export { RELEASE_LOCKS } from "./locks.ts";
 
 export type Append = {
   orderId: string;
@@ -107,6 +107,17 @@ async function project(tx: Tx, append: Append, event: RecordedEvent): Promise<vo
     case "planned":
       await tx.update(orders).set({ generation: event.generation, digest: event.digest }).where(eq(orders.id, orderId));
       return;
+    case "rollbackPlanned":
+      for (const { task, to } of event.tasks) {
+        // A pipeline whose workflow was lost before its first record has no row yet.
+        await tx.execute(sql`
+          insert into ${pipelines} (workflow_id, order_id, subject, state, generation, rollback)
+          select t.definition -> 'pipeline' ->> 'workflowId', t.order_id, t.subject, 'ROLLING_BACK',
+                 ${event.generation}, ${JSON.stringify(to)}::jsonb
+          from ${tasks} as t where t.order_id = ${orderId} and t.id = ${task}
+          on conflict (workflow_id) do update set generation = excluded.generation, rollback = excluded.rollback`);
+      }
+      return;
     case "pipelineChanged": {
       const common = { state: event.state, reason: event.reason ?? null };
       await tx
@@ -115,10 +126,12 @@ async function project(tx: Tx, append: Append, event: RecordedEvent): Promise<vo
         .where(eq(pipelines.workflowId, stream));
       if (append.subject !== undefined) return;
       const ended = isEnded(event.state);
-      // An abandoned order keeps its locks: what it held may need a person's look first.
-      if (ended && event.state !== "ABANDONED") await tx.delete(locks).where(eq(locks.orderId, orderId));
+      // An abandoned order keeps its locks: what it held may need a person's look first. A superseded one's are taken over.
+      if (event.state === "CANCELLED") await giveBackLocks(tx, orderId);
+      if (ended && event.state !== "ABANDONED" && event.state !== "SUPERSEDED")
+        await tx.delete(locks).where(eq(locks.orderId, orderId));
       const held =
-        event.state === "ABANDONED"
+        event.state === "ABANDONED" || event.state === "SUPERSEDED"
           ? await tx.select({ service: locks.service }).from(locks).where(eq(locks.orderId, orderId)).limit(1)
           : [];
       const allowedActions = held.length > 0 ? [...event.allowed, RELEASE_LOCKS] : event.allowed;

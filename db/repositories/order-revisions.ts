@@ -1,7 +1,8 @@
 /** Which revisions orders name. A revision that an order names stays, also after the order's end: it may run, and be gone back to. */
-import { and, asc, eq } from "drizzle-orm";
+import { and, asc, desc, eq, gte, inArray, max, ne } from "drizzle-orm";
 import type { Tx } from "../client.ts";
-import { orderRevisions, orders } from "../schema/index.ts";
+import { orderRevisions, orders, pipelines } from "../schema/index.ts";
+import type { Order } from "./orders.ts";
 
 export async function nameRevisions(
   tx: Tx,
@@ -36,4 +37,66 @@ export async function ordersNaming(
     .orderBy(asc(orders.createdAt))
     .limit(limit);
   return rows.map((row) => `${row.kind} order ${row.id}`);
+}
+
+/** How many of a service's revisions are looked for in cells that they may have left workloads in. */
+const MOST_RECENT = 50;
+
+/** Numbers of the revisions that orders created at or after `since` name for a service; those of the youngest orders first. */
+export async function recentRevisions(
+  tx: Tx,
+  workspaceGroup: string,
+  service: string,
+  since: Date | undefined,
+): Promise<number[]> {
+  const rows = await tx
+    .select({ number: orderRevisions.number, at: max(orders.createdAt) })
+    .from(orderRevisions)
+    .innerJoin(orders, eq(orders.id, orderRevisions.orderId))
+    .where(
+      and(
+        eq(orderRevisions.workspaceGroup, workspaceGroup),
+        eq(orderRevisions.service, service),
+        since && gte(orders.createdAt, since),
+      ),
+    )
+    .groupBy(orderRevisions.number)
+    .orderBy(desc(max(orders.createdAt)))
+    .limit(MOST_RECENT);
+  return rows.map((row) => row.number);
+}
+
+/** A revision that was released successfully; `since`: when its order was made, after which others may have come. */
+export type Success = { revision: number; since: Date };
+
+/** Service → the last revision that another order than this one released successfully, and did not roll back. */
+export async function lastSuccesses(
+  tx: Tx,
+  order: Pick<Order, "id" | "kind" | "workspaceGroup">,
+  services: string[],
+): Promise<Map<string, Success>> {
+  if (services.length === 0) return new Map();
+  const rows = await tx
+    .selectDistinctOn([pipelines.subject], {
+      service: orderRevisions.service,
+      revision: orderRevisions.number,
+      since: orders.createdAt,
+    })
+    .from(pipelines)
+    .innerJoin(orders, eq(orders.id, pipelines.orderId))
+    .innerJoin(
+      orderRevisions,
+      and(eq(orderRevisions.orderId, pipelines.orderId), eq(orderRevisions.service, pipelines.subject)),
+    )
+    .where(
+      and(
+        inArray(pipelines.subject, services),
+        eq(pipelines.state, "SUCCEEDED"),
+        eq(orders.kind, order.kind),
+        eq(orders.workspaceGroup, order.workspaceGroup),
+        ne(orders.id, order.id),
+      ),
+    )
+    .orderBy(asc(pipelines.subject), desc(pipelines.updatedAt));
+  return new Map(rows.map(({ service, ...success }) => [service, success]));
 }

@@ -1,5 +1,5 @@
 /** Orders as stored: rows, plans, locks and the live state of pods. */
-import { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, isNull, lt, ne, or, sql } from "drizzle-orm";
 import type { PipelineStateName } from "../../domain/pipeline/states.ts";
 import type { PodState } from "../../domain/workload/pod-state.ts";
 import type { Pipeline } from "../../domain/pipeline/task.ts";
@@ -7,6 +7,7 @@ import type { Actor } from "../../domain/pipeline/model.ts";
 import type { PlannedPod } from "../../domain/workload/planned.ts";
 import type { Tx } from "../client.ts";
 import { locks, orders, pipelines, snapshots, taskPods, tasks } from "../schema/index.ts";
+import { giveBackLocks } from "./locks.ts";
 import { appendEvents, nextSequence, RELEASE_LOCKS } from "./order-events.ts";
 
 export type Order = typeof orders.$inferSelect;
@@ -16,7 +17,8 @@ export type PipelineRow = typeof pipelines.$inferSelect;
 
 export async function insertOrder(
   tx: Tx,
-  order: Pick<Order, "id" | "kind" | "workflowId" | "workspaceGroup" | "title" | "request" | "creator">,
+  order: Pick<Order, "id" | "kind" | "workflowId" | "workspaceGroup" | "title" | "request" | "creator"> &
+    Partial<Pick<Order, "supersedes">>,
 ): Promise<void> {
   await tx.insert(orders).values({ ...order, request: order.request });
 }
@@ -49,9 +51,9 @@ export async function listOrders(
     .from(orders)
     .where(
       and(
+        filter.visible === "all" ? undefined : inArray(orders.workspaceGroup, [...filter.visible]),
         filter.kind === undefined ? undefined : eq(orders.kind, filter.kind),
         filter.state === undefined ? undefined : eq(orders.state, filter.state),
-        filter.visible === "all" ? undefined : inArray(orders.workspaceGroup, [...filter.visible]),
         filter.workspaceGroup === undefined ? undefined : eq(orders.workspaceGroup, filter.workspaceGroup),
         filter.title === undefined ? undefined : sql`starts_with(${orders.title}, ${filter.title})`,
         before === undefined
@@ -71,8 +73,19 @@ export async function readPipelines(tx: Tx, orderId: string): Promise<PipelineRo
   return tx.select().from(pipelines).where(eq(pipelines.orderId, orderId));
 }
 
-/** Tasks of the plan in force. */
+/** Tasks of the plans in force: of the order's own, and of those by which some of its pipelines are rolled back. */
 export async function readTasks(tx: Tx, orderId: string, generation: number): Promise<Task[]> {
+  const rows = await tx
+    .select({ task: tasks })
+    .from(tasks)
+    .leftJoin(pipelines, eq(pipelines.workflowId, tasks.stream))
+    .where(and(eq(tasks.orderId, orderId), eq(tasks.generation, sql`coalesce(${pipelines.generation}, ${generation})`)))
+    .orderBy(asc(tasks.place));
+  return rows.map((row) => row.task);
+}
+
+/** Tasks of one plan, also of one that is no longer in force. */
+export async function readPlan(tx: Tx, orderId: string, generation: number): Promise<Task[]> {
   return tx
     .select()
     .from(tasks)
@@ -220,7 +233,9 @@ export async function acquireLocks(
   return held.filter((lock) => lock.orderId !== orderId);
 }
 
+/** Frees an order's locks. Those that it took over from a superseded order go back to that one: what it left is not mended. */
 export async function releaseLocks(tx: Tx, orderId: string): Promise<string[]> {
+  await giveBackLocks(tx, orderId);
   const gone = await tx.delete(locks).where(eq(locks.orderId, orderId)).returning({ service: locks.service });
   return gone.map((lock) => lock.service);
 }
@@ -233,30 +248,6 @@ export async function openOrders(tx: Tx, limit: number, after?: Order): Promise<
     .where(and(isNull(orders.endedAt), after && gt(orders.id, after.id)))
     .orderBy(asc(orders.id))
     .limit(limit);
-}
-
-/** The newest order of one kind that was carried out successfully for a subject. */
-export async function lastSucceeded(
-  tx: Tx,
-  kind: string,
-  workspaceGroup: string,
-  subject: string,
-): Promise<Order | undefined> {
-  const [row] = await tx
-    .select({ order: orders })
-    .from(pipelines)
-    .innerJoin(orders, eq(orders.id, pipelines.orderId))
-    .where(
-      and(
-        eq(pipelines.subject, subject),
-        eq(pipelines.state, "SUCCEEDED"),
-        eq(orders.kind, kind),
-        eq(orders.workspaceGroup, workspaceGroup),
-      ),
-    )
-    .orderBy(desc(pipelines.updatedAt))
-    .limit(1);
-  return row?.order;
 }
 
 /** Frees the locks of an abandoned order, and says in its events who wanted it and why. Runs in the caller's transaction. */

@@ -52,6 +52,8 @@ interface Removal {
   readonly find: () => Promise<{ readonly version: number } | undefined>;
   /** Phrases that name what depends on it; all of them, or the first few. */
   readonly dependants: () => Promise<readonly string[]>;
+  /** Refuses for another reason than dependants. */
+  readonly check?: () => Promise<Refusal | undefined>;
   readonly remove: (tx: Tx) => Promise<unknown>;
 }
 
@@ -63,6 +65,8 @@ export async function removeRow(tx: Tx, removal: Removal): Promise<DeleteOutcome
   if (row === undefined) return { kind: "not-found", what };
   const dependants = await removal.dependants();
   if (dependants.length > 0) return { kind: "in-use", what, dependants };
+  const refusal = await removal.check?.();
+  if (refusal !== undefined) return refusal;
   try {
     // A savepoint: what the questions above do not know about still refuses, and leaves the transaction usable.
     await tx.transaction((inner) => removal.remove(inner));

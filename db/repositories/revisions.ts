@@ -3,18 +3,45 @@ import type { Fault } from "../../domain/catalogue/faults.ts";
 import { pointer } from "../../domain/catalogue/faults.ts";
 import { workloadName } from "../../domain/catalogue/names.ts";
 import type { DeleteOutcome, Refusal } from "../../domain/catalogue/refusal.ts";
-import type { Revision, RevisionSpec } from "../../domain/catalogue/revision.ts";
+import { fillDefaults, type Revision, type RevisionSpec } from "../../domain/catalogue/revision.ts";
+import { renameFaults } from "../../domain/revision/edit.ts";
+import type { RevisionView } from "../../domain/revision/types.ts";
 import type { Tx } from "../client.ts";
 import { appServices, cells, revisionCells, revisions } from "../schema/catalogue.ts";
+import { holdAppService } from "./app-services.ts";
 import { removeRow } from "./put.ts";
 import { ordersNaming } from "./order-revisions.ts";
+import { readLive, releasesOf } from "./releases.ts";
 import { NAMED_DEPENDANTS, page, type Page, type PageRequest } from "./rows.ts";
 
 type Row = typeof revisions.$inferSelect;
 
 function show(row: Row): Revision {
-  const { service, number, spec, createdBy } = row;
-  return { service, number, ...spec, createdBy, createdAt: row.createdAt.toISOString() };
+  const { service, number, createdBy } = row;
+  // A revision may be older than some of the fields: those have their defaults.
+  return { service, number, ...fillDefaults(row.spec), createdBy, createdAt: row.createdAt.toISOString() };
+}
+
+/** With what became of each, in the order given. */
+async function withReleases(
+  tx: Tx,
+  group: string,
+  service: string,
+  found: readonly Revision[],
+): Promise<RevisionView[]> {
+  if (found.length === 0) return [];
+  const numbers = found.map((each) => each.number);
+  const live = await readLive(tx, group, service);
+  const releases = await releasesOf(tx, group, service, numbers);
+  return found.map((revision) => {
+    const releasedBy = releases.get(revision.number) ?? [];
+    return {
+      ...revision,
+      state: releasedBy.length > 0 ? "RELEASED" : "SUBMITTED",
+      current: live.kind === "revision" && live.number === revision.number,
+      releasedBy,
+    };
+  });
 }
 
 function of(group: string, service: string) {
@@ -34,6 +61,17 @@ export async function getRevision(
   return row === undefined ? undefined : show(row);
 }
 
+/** A revision, and what became of it. */
+export async function viewRevision(
+  tx: Tx,
+  group: string,
+  service: string,
+  number: number,
+): Promise<RevisionView | undefined> {
+  const found = await getRevision(tx, group, service, number);
+  return found === undefined ? undefined : (await withReleases(tx, group, service, [found]))[0];
+}
+
 /** The revision of the highest number; undefined when the service has none. */
 export async function getNewestRevision(tx: Tx, group: string, service: string): Promise<Revision | undefined> {
   const [row] = await tx.select().from(revisions).where(of(group, service)).orderBy(desc(revisions.number)).limit(1);
@@ -46,14 +84,15 @@ export async function listRevisions(
   group: string,
   service: string,
   request: PageRequest<number>,
-): Promise<Page<Revision>> {
+): Promise<Page<RevisionView>> {
   const rows = await tx
     .select()
     .from(revisions)
     .where(and(of(group, service), request.after === undefined ? undefined : lt(revisions.number, request.after)))
     .orderBy(desc(revisions.number))
     .limit(request.limit + 1);
-  return page(rows, request.limit, show);
+  const found = page(rows, request.limit, show);
+  return { ...found, items: await withReleases(tx, group, service, found.items) };
 }
 
 export interface NewRevision {
@@ -68,7 +107,7 @@ export interface NewRevision {
 export async function createRevision(
   tx: Tx,
   revision: NewRevision,
-): Promise<{ readonly kind: "created"; readonly value: Revision } | Refusal> {
+): Promise<{ readonly kind: "created"; readonly value: RevisionView } | Refusal> {
   const { group, service, spec, createdBy } = revision;
   const [owner] = await tx
     .update(appServices)
@@ -78,23 +117,28 @@ export async function createRevision(
   if (owner === undefined) {
     return { kind: "not-found", what: `app service "${service}" of workspace group "${group}"` };
   }
-  const faults = await cellFaults(tx, revision, owner.namespace);
+  const newest = await getNewestRevision(tx, group, service);
+  const faults = [
+    ...(newest === undefined ? [] : renameFaults(newest, spec)),
+    ...(await cellFaults(tx, revision, owner.namespace)),
+  ];
   if (faults.length > 0) return { kind: "invalid", faults };
   const { number } = owner;
   const [row] = await tx
     .insert(revisions)
     .values({ workspaceGroup: group, service, number, spec, createdBy })
     .returning();
-  await tx
-    .insert(revisionCells)
-    .values(Object.keys(spec.cells).map((cell) => ({ workspaceGroup: group, service, number, cell })));
+  const named = Object.keys(spec.cells).map((cell) => ({ workspaceGroup: group, service, number, cell }));
+  if (named.length > 0) await tx.insert(revisionCells).values(named);
   if (row === undefined) throw new Error("The database answered nothing to an insertion");
-  return { kind: "created", value: show(row) };
+  return { kind: "created", value: { ...show(row), state: "SUBMITTED", current: false, releasedBy: [] } };
 }
 
 /** Takes a revision back that nothing refers to. Its number is not given again. */
-export function deleteRevision(tx: Tx, group: string, service: string, number: number): Promise<DeleteOutcome> {
+export async function deleteRevision(tx: Tx, group: string, service: string, number: number): Promise<DeleteOutcome> {
   const one = and(of(group, service), eq(revisions.number, number));
+  // An order that is just being created over it is waited for; one that comes later finds it gone.
+  await holdAppService(tx, group, service, "update");
   return removeRow(tx, {
     what: `revision ${number} of app service "${service}"`,
     expected: undefined,
@@ -109,6 +153,7 @@ export function deleteRevision(tx: Tx, group: string, service: string, number: n
 
 async function cellFaults(tx: Tx, { group, service, spec }: NewRevision, namespace: string): Promise<Fault[]> {
   const names = Object.keys(spec.cells);
+  if (names.length === 0) return [];
   const known = await tx
     .select({ name: cells.name, cluster: cells.cluster })
     .from(cells)

@@ -12,9 +12,11 @@ import {
   timestamp,
   uniqueIndex,
 } from "drizzle-orm/pg-core";
+import type { AnyPgColumn } from "drizzle-orm/pg-core";
 import type { RecordedEvent } from "../../domain/pipeline/model.ts";
 import type { PipelineStateName, TaskKind, TaskState } from "../../domain/pipeline/states.ts";
-import type { TaskDefinition } from "../../domain/pipeline/task.ts";
+import type { Json, TaskDefinition } from "../../domain/pipeline/task.ts";
+import type { PodChange } from "../../domain/workload/planned.ts";
 import type { PodState } from "../../domain/workload/pod-state.ts";
 import { revisions, workspaceGroups } from "./catalogue.ts";
 
@@ -33,6 +35,8 @@ export const orders = pgTable(
     /** What was asked for, in the shape of its kind. */
     request: jsonb("request").notNull(),
     creator: text("creator").notNull(),
+    /** The order whose place it takes at its start, with its locks. */
+    supersedes: text("supersedes").references((): AnyPgColumn => orders.id, { onDelete: "restrict" }),
     state: text("state").$type<PipelineStateName>().notNull().default("INITIALIZING"),
     reason: text("reason"),
     allowedActions: jsonb("allowed_actions").$type<string[]>().notNull().default([]),
@@ -68,6 +72,10 @@ export const pipelines = pgTable(
     state: text("state").$type<PipelineStateName>().notNull(),
     reason: text("reason"),
     committed: boolean("committed").notNull().default(false),
+    /** The plan that it runs, when that is not the order's: the one by which it is rolled back. */
+    generation: integer("generation"),
+    /** What that plan leads back to, in the words of the order's kind. */
+    rollback: jsonb("rollback").$type<Json>(),
     /** Number of events stored of its stream. */
     events: integer("events").notNull().default(0),
     updatedAt: timestamp("updated_at", { withTimezone: true }).notNull().defaultNow(),
@@ -138,6 +146,10 @@ export const taskPods = pgTable(
     cell: text("cell").notNull(),
     cluster: text("cluster").notNull(),
     place: integer("place").notNull(),
+    /** How it gets there, as planned; absent in plans made before this was noted. */
+    change: text("change").$type<PodChange>(),
+    /** Why it cannot keep its address, for a person. */
+    why: text("why"),
     state: text("state").$type<PodState>().notNull().default("NOT_UPDATED"),
     reason: text("reason"),
     /** Grows with every attempt at the task. */
@@ -154,6 +166,8 @@ export const locks = pgTable(
     workspaceGroup: text("workspace_group").notNull(),
     service: text("service").notNull(),
     orderId,
+    /** The superseded order that it goes back to should this order end without having begun. */
+    takenFrom: text("taken_from").references(() => orders.id, { onDelete: "restrict" }),
     takenAt: timestamp("taken_at", { withTimezone: true }).notNull().defaultNow(),
   },
   (table) => [

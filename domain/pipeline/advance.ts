@@ -4,10 +4,11 @@ import type { Draft } from "./draft.ts";
 import type { PipelineState, TaskRecord } from "./model.ts";
 import { isSatisfied, isTaskOver } from "./states.ts";
 import type { EndedState } from "./states.ts";
-import { records } from "./view.ts";
+import { records, wholeRollback } from "./view.ts";
 
 export function advance(draft: Draft): void {
-  if (draft.state.stage !== "RUNNING") return;
+  // An order that is being rolled back as a whole sets nothing going forward.
+  if (draft.state.stage !== "RUNNING" || wholeRollback(draft.state)) return;
   // One pass may satisfy what another task waits for, so until nothing moves any more.
   for (let moved = true; moved;) {
     moved = false;
@@ -16,8 +17,9 @@ export function advance(draft: Draft): void {
   // Success cannot be taken back, so it too waits while the pipeline is held.
   if (isHeld(draft.state) || !records(draft.state).every((task) => isTaskOver(task.state))) return;
   const deeds = records(draft.state).filter(({ definition }) => definition.kind !== "gate" || definition.run);
-  const cancelled = deeds.length > 0 && deeds.every((task) => task.state === "CANCELLED");
-  end(draft, cancelled ? "CANCELLED" : "SUCCEEDED");
+  const none = deeds.length > 0 && deeds.every((task) => task.state === "CANCELLED");
+  if (!none) end(draft, draft.state.backward ? "ROLLED_BACK" : "SUCCEEDED");
+  else end(draft, deeds.some((task) => task.turn?.phase === "done") ? "ROLLED_BACK" : "CANCELLED");
 }
 
 /** Nothing new may begin: it is paused, or a cancel is asking whether anything has been changed. */
@@ -100,7 +102,7 @@ export function set(draft: Draft, task: TaskRecord): void {
 export function end(draft: Draft, as: EndedState): void {
   draft.state.stage = "ENDED";
   draft.state.ended = as;
-  if (as === "SUCCEEDED") delete draft.state.reason;
+  if (as === "SUCCEEDED" || as === "ROLLED_BACK") delete draft.state.reason;
   draft.commands.push({ do: "end", state: as });
 }
 

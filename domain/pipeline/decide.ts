@@ -9,6 +9,7 @@ import type { Command, Control, PipelineEvent, PipelineState, Report, TaskRecord
 import { recordsOf } from "./model.ts";
 import { isEnded } from "./states.ts";
 import type { PipelineStateName, TaskState } from "./states.ts";
+import { continueRollbacks, rollbackCompiled, turnedBack } from "./rollback.ts";
 import { beginStopping, continueStopping, retryFailed, settle } from "./stopping.ts";
 import { acknowledged, act, finishPending, refuse } from "./verbs.ts";
 import { ALREADY_CHANGED, isCommitted, records } from "./view.ts";
@@ -22,19 +23,22 @@ export function decide(before: PipelineState, event: PipelineEvent): { state: Pi
     answers: [],
   };
   apply(draft, event);
-  advance(draft);
-  continueStopping(draft);
-  finishPending(draft);
+  goOn(draft);
   // A cancel goes on from holding to stopping and perhaps at once to the end, or, when it is refused, lets go again.
-  advance(draft);
-  continueStopping(draft);
-  finishPending(draft);
+  goOn(draft);
   acknowledgeEnd(draft);
   show(draft);
   giveAnswers(draft);
   // The end comes last: everything before it must be recorded, reported and answered.
   draft.commands.sort((a, b) => Number(a.do === "end") - Number(b.do === "end"));
   return { state: draft.state, commands: draft.commands };
+}
+
+function goOn(draft: Draft): void {
+  advance(draft);
+  continueRollbacks(draft);
+  continueStopping(draft);
+  finishPending(draft);
 }
 
 function apply(draft: Draft, event: PipelineEvent): void {
@@ -54,6 +58,10 @@ function apply(draft: Draft, event: PipelineEvent): void {
       return;
     case "initialisationFailed":
       initialisationFailed(draft, event.reason);
+      return;
+    case "rollbackCompiled":
+    case "rollbackNotCompiled":
+      rollbackCompiled(draft, event);
       return;
     case "locked":
       if (state.stage !== "STARTING" || !state.pending) return;
@@ -94,7 +102,8 @@ function apply(draft: Draft, event: PipelineEvent): void {
       task.child.open = false;
       // It took with it what it had not said yet, and what it could have taken back.
       if (task.child.sequence > 0) task.changed = true;
-      move(draft, task, "FAILED", event.reason);
+      // Who is being stopped to be rolled back needs nothing more of it: the way back begins by making safe.
+      if (task.turn?.phase !== "stopping") move(draft, task, "FAILED", event.reason);
       acknowledged(draft, task, undefined);
       return;
     }
@@ -161,7 +170,7 @@ function initialisationFailed(draft: Draft, reason: string): void {
 function finished(draft: Draft, task: TaskRecord, event: Extract<PipelineEvent, { type: "finished" }>): void {
   const { outcome, role } = event;
   if (role !== "run") {
-    settle(draft, task, role, outcome.outcome === "failed" ? outcome.reason : undefined);
+    settle(draft, task, role, outcome.outcome === "done" ? undefined : outcome.reason);
     return;
   }
   if (outcome.changed) task.changed = true;
@@ -172,7 +181,7 @@ function finished(draft: Draft, task: TaskRecord, event: Extract<PipelineEvent, 
     return;
   }
   if (outcome.outcome === "done") move(draft, task, "SUCCEEDED", outcome.summary);
-  else move(draft, task, "FAILED", outcome.reason);
+  else move(draft, task, outcome.outcome === "blocked" ? "BLOCKED" : "FAILED", outcome.reason);
 }
 
 /** A run before this one was lost, and left its records behind. */
@@ -186,10 +195,14 @@ function recordAfresh(draft: Draft): void {
 const SHOWN: Partial<Record<PipelineStateName, TaskState>> = {
   SUCCEEDED: "SUCCEEDED",
   CANCELLED: "CANCELLED",
+  ROLLED_BACK: "CANCELLED",
+  SUPERSEDED: "CANCELLED",
   TERMINATED: "CANCELLED",
   ABANDONED: "FAILED",
   FAILED: "FAILED",
+  ROLLBACK_FAILED: "FAILED",
   AWAITING_CONFIRM: "AWAITING_CONFIRM",
+  AWAITING_ROLLBACK_CONFIRM: "AWAITING_CONFIRM",
   BLOCKED: "BLOCKED",
 };
 
@@ -203,11 +216,19 @@ function reported(draft: Draft, said: Report): void {
       committed: said.committed,
       open: !isEnded(said.state),
     };
-    move(draft, task, SHOWN[said.state] ?? "RUNNING", said.reason);
+    if (said.state === "ROLLED_BACK") turnedBack(task);
+    // While it is being stopped to be rolled back, or its rollback to be given up, its end is not the last word.
+    if (!isTurning(draft, task)) move(draft, task, SHOWN[said.state] ?? "RUNNING", said.reason);
   }
   if (said.acknowledges && said.acknowledges.id === draft.state.pending?.verb.id) {
     acknowledged(draft, task, said.acknowledges.refused);
   } else if (!task.child.open) acknowledged(draft, task, undefined);
+}
+
+function isTurning({ state }: Draft, { turn }: TaskRecord): boolean {
+  return (
+    turn?.phase === "stopping" || (turn?.phase === "back" && state.rollbacks?.[turn.rollback]?.phase === "cancelling")
+  );
 }
 
 /** What the pipeline above asks of this one. */

@@ -2,6 +2,7 @@
 import type { Command, Control, PipelineState, RecordedEvent, Refusal, Report, TaskRecord, Verb } from "./model.ts";
 import { allowedOrderVerbs, isCommitted, reasonOf, stateOf } from "./view.ts";
 import type { TaskState } from "./states.ts";
+import { stableJson } from "../json.ts";
 
 /** How many answers are kept for repeated verbs. */
 const ANSWERS_KEPT = 100;
@@ -120,5 +121,7 @@ export function fingerprintOf(verb: Verb): string {
     verb.actor.subject,
     verb.reason ?? null,
     verb.task === undefined ? (verb.digest ?? null) : null,
+    // Verbs without options have the fingerprint that they always had: answers outlive a deployment.
+    ...(verb.options === undefined ? [] : [stableJson(verb.options)]),
   ]);
 }

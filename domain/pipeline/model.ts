@@ -2,7 +2,7 @@
 import { ATTEMPTS_PER_RUN } from "./attempts.ts";
 import type { OperationOutcome } from "./operation.ts";
 import type { EndedState, PipelineStateName, TaskState } from "./states.ts";
-import type { Invocation, NestedPipeline, TaskDefinition } from "./task.ts";
+import type { Invocation, Json, NestedPipeline, TaskDefinition } from "./task.ts";
 
 /** Why a task's activity is called: to do it, to take it back, to make it safe. */
 export type Role = "run" | "undo" | "stop";
@@ -24,6 +24,34 @@ export type TaskRecord = {
   settled?: boolean;
   /** Kind `pipeline`: the last that the child said of itself. */
   child?: { sequence: number; state: PipelineStateName; committed: boolean; open: boolean };
+  /** Kind `pipeline`: it is, or was, being rolled back. From then on it never goes forward again. */
+  turn?: Turn;
+};
+
+/** One task's part in a rollback. */
+export type Turn = {
+  /** Key in `rollbacks`. */
+  rollback: string;
+  /** Tasks that are rolled back before it: those that needed it. */
+  after: string[];
+  /** stopping: its way forward has not ended yet, or there is no plan yet; back: its child is on the way back. */
+  phase: "stopping" | "back" | "done" | "cancelled";
+};
+
+/** A rollback of one task, or of the whole order. It is a new plan of the same order. */
+export type Rollback = {
+  whole: boolean;
+  /** It was asked for while the order was paused, and goes on until the order is paused again. */
+  despitePause: boolean;
+  /** A person confirms each task that is back; a whole order is confirmed once, at its end. */
+  confirm: boolean;
+  /** confirming: everything is back, a person shall say that it is well. */
+  phase: "stopping" | "compiling" | "failed" | "running" | "confirming" | "cancelling";
+  /** Of its plan; 0 before there is one. */
+  generation: number;
+  /** Who wanted it and why. */
+  reason: string;
+  options: { [key: string]: Json };
 };
 
 /**
@@ -34,9 +62,20 @@ type Stage = "INITIALIZING" | "INIT_FAILED" | "READY" | "STARTING" | "RUNNING" |
 
 export type Actor = { subject: string; role: string };
 
-export const ORDER_VERBS = ["initialise", "start", "pause", "resume", "cancel", "retry", "terminate"] as const;
+export const ORDER_VERBS = [
+  "initialise",
+  "start",
+  "pause",
+  "resume",
+  "cancel",
+  "retry",
+  "rollback",
+  "confirm-rollback",
+  "cancel-rollback",
+  "terminate",
+] as const;
 export type OrderVerb = (typeof ORDER_VERBS)[number];
-export const TASK_VERBS = ["confirm", "retry", "ignore", "cancel"] as const;
+export const TASK_VERBS = ["confirm", "retry", "ignore", "cancel", "rollback", "cancel-rollback"] as const;
 export type TaskVerb = (typeof TASK_VERBS)[number];
 
 /** What a person asks for. `id` makes it repeatable: the same id gets the first answer. */
@@ -44,7 +83,14 @@ export type Verb = {
   id: string;
   actor: Actor;
   reason?: string;
-} & ({ verb: OrderVerb; task?: undefined; digest?: string } | { verb: TaskVerb; task: string });
+  /** What the verb's kind of order makes of it, e.g. how a rollback is cut into groups. */
+  options?: { [key: string]: Json };
+} & (
+  | { verb: OrderVerb; task?: undefined; digest?: string }
+  /** Not for people: an order that takes this one's place asks for it. It acts on `covers`, all that it will set right. */
+  | { verb: "supersede"; task?: undefined; digest?: undefined; covers: string[] }
+  | { verb: TaskVerb; task: string }
+);
 
 export type Problem =
   | "verb-not-allowed"
@@ -57,6 +103,8 @@ export type Problem =
   | "initialisation-failed"
   | "already-changed"
   | "undo-failed"
+  | "not-covered"
+  | "needed-by-others"
   | "key-reused";
 
 export type Refusal = { problem: Problem; detail: string };
@@ -107,10 +155,12 @@ export type PipelineState = {
   workflowId: string;
   /** The pipeline above, absent in an order. */
   parent?: Parent;
+  /** In a child: it takes back what its order has changed. */
+  backward?: boolean;
   stage: Stage;
   ended?: EndedState;
   /** How it will end once everything is settled, while STOPPING. */
-  ending?: "CANCELLED" | "TERMINATED" | "ABANDONED";
+  ending?: "CANCELLED" | "SUPERSEDED" | "TERMINATED" | "ABANDONED";
   /** The plan in force; 0 before the first. */
   generation: number;
   /** The last plan that was tried to make; never falls. */
@@ -120,6 +170,8 @@ export type PipelineState = {
   paused: boolean;
   tasks: { [id: string]: TaskRecord };
   pending?: Pending;
+  /** In an order: rollbacks that are under way, by the id of the verb that asked for them. */
+  rollbacks?: { [verb: string]: Rollback };
   /** In a child: a control that is acknowledged when the pipeline has settled. */
   owed?: string;
   /** Next sequence number of the reports to the pipeline above. */
@@ -135,6 +187,9 @@ export type PipelineEvent = { at: number } & (
   | { type: "verb"; verb: Verb }
   | ({ type: "initialised" } & Planned)
   | { type: "initialisationFailed"; reason: string }
+  /** `to`: what each subject is brought back to, in the words of its kind. */
+  | { type: "rollbackCompiled"; generation: number; to: { [subject: string]: Json } }
+  | { type: "rollbackNotCompiled"; generation: number; reason: string }
   | { type: "locked" }
   | { type: "lockRefused"; detail: string }
   | { type: "finished"; task: string; attempt: number; role: Role; outcome: OperationOutcome }
@@ -151,6 +206,8 @@ export type PipelineEvent = { at: number } & (
 /** What goes into `order_events` and from there into the projections. `at`: milliseconds since 1970. */
 export type RecordedEvent = { at: number } & (
   | { type: "planned"; generation: number; digest: string }
+  /** From now on the pipelines of these tasks run plan `generation`, which takes back what they have changed. */
+  | { type: "rollbackPlanned"; generation: number; tasks: { task: string; to: Json }[]; reason: string }
   | { type: "pipelineChanged"; state: PipelineStateName; reason?: string; allowed: string[]; committed: boolean }
   | { type: "taskChanged"; task: string; state: TaskState; attempt: number; reason?: string }
   | { type: "acted"; verb: string; task?: string; actor: Actor; reason?: string; outcome: "accepted" | Problem }
@@ -159,11 +216,20 @@ export type RecordedEvent = { at: number } & (
 export type Command =
   /** Look at the world and compile generation `generation`; a plan of digest `unless` need not be stored again. */
   | { do: "initialise"; generation: number; unless?: string }
+  /** Look at the world and compile how the subjects get back; `confirm`: a person confirms each of them. */
+  | {
+      do: "compileRollback";
+      generation: number;
+      subjects: string[];
+      confirm: boolean;
+      options: { [key: string]: Json };
+    }
   | { do: "acquireLocks" }
   | { do: "releaseLocks" }
   | { do: "call"; task: string; attempt: number; role: Role; call: Invocation }
   | { do: "cancelCall"; task: string; attempt: number; role: Role }
-  | { do: "startChild"; task: string; attempt: number; nested: NestedPipeline; paused: boolean }
+  /** `back`: generation of the plan that takes back; absent: the order's plan, forward. */
+  | { do: "startChild"; task: string; attempt: number; nested: NestedPipeline; paused: boolean; back?: number }
   | { do: "control"; task: string; workflowId: string; control: Control }
   | { do: "report"; workflowId: string; report: Report }
   | { do: "record"; event: RecordedEvent }
@@ -189,11 +255,12 @@ export function initialChild(
   parent: Parent,
   generation: number,
   tasks: TaskDefinition[],
-  paused: boolean,
+  { paused, backward }: { paused: boolean; backward: boolean },
 ): PipelineState {
   return {
     workflowId,
     parent,
+    ...(backward && { backward }),
     stage: "RUNNING",
     generation,
     compiled: generation,

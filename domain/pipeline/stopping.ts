@@ -2,14 +2,15 @@
 import { control, move, report } from "./draft.ts";
 import type { Draft } from "./draft.ts";
 import type { Actor, PipelineState, TaskRecord } from "./model.ts";
+import { retryRollback } from "./rollback.ts";
 import { end, openChildren, set } from "./advance.ts";
 import { isTaskOver } from "./states.ts";
-import { isCommitted, isStuck, records } from "./view.ts";
+import { isCommitted, isRetryable, isStuck, records } from "./view.ts";
 
 export type Ending = NonNullable<PipelineState["ending"]>;
 
 /** Who wants more than has been asked for already gets it, but not the other way round. */
-const RANK: Record<Ending, number> = { CANCELLED: 0, TERMINATED: 1, ABANDONED: 2 };
+const RANK: Record<Ending, number> = { CANCELLED: 0, SUPERSEDED: 1, TERMINATED: 2, ABANDONED: 3 };
 
 /** Said at the end of what was neither finished nor taken back. */
 const MIXED = "What was changed until then stays changed and the rest stays as it was: old and new may be mixed.";
@@ -22,6 +23,7 @@ export function beginStopping(draft: Draft, wanted: Ending, by: { id: string; re
   if (ending !== known) state.reason = by.reason;
   state.stage = "STOPPING";
   state.ending = ending;
+  delete state.rollbacks;
   for (const task of records(state)) {
     if (task.inFlight === "run" || (task.inFlight === "undo" && ending !== "CANCELLED")) {
       draft.commands.push({ do: "cancelCall", task: task.definition.id, attempt: task.attempt, role: task.inFlight });
@@ -114,11 +116,14 @@ export function settle(draft: Draft, task: TaskRecord, role: "undo" | "stop", fa
 
 /** Sets going again what failed, and only that. */
 export function retryFailed(draft: Draft): void {
-  for (const task of records(draft.state)) if (task.state === "FAILED" && !task.child?.open) retry(draft, task);
+  for (const task of records(draft.state)) {
+    if (isRetryable(task) && !task.child?.open) retry(draft, task);
+  }
 }
 
 export function retry(draft: Draft, task: TaskRecord): void {
   if (draft.state.stage === "STOPPING") {
     if (task.definition.undo && !task.settled && !task.inFlight) call(draft, task, "undo");
-  } else set(draft, task);
+  } else if (task.turn) retryRollback(draft, task);
+  else set(draft, task);
 }

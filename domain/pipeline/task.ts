@@ -53,6 +53,8 @@ export type TaskDefinition = {
 export type NestedPipeline = {
   /** Temporal workflow type and id of the child. It fetches its own tasks: those of 200 services fit into no payload. */
   workflowType: string;
+  /** Temporal workflow type, under the same id, of the child that rolls back what this one has changed; absent: nothing does. */
+  rollbackType?: string;
   workflowId: string;
   /** What it is about, e.g. the name of a service. */
   subject: string;

@@ -3,11 +3,13 @@ import { advance, end, openChildren } from "./advance.ts";
 import { control, fingerprintOf, initialise, move } from "./draft.ts";
 import type { Draft } from "./draft.ts";
 import type { Control, Pending, Refusal, TaskRecord, Verb } from "./model.ts";
+import { cancelRollbacks, confirmRollback, refusalOfOne, rollBackAll, rollBackOne } from "./rollback.ts";
 import { beginStopping, retry, retryFailed } from "./stopping.ts";
 import {
   ALREADY_CHANGED,
   hasTurn,
   isCommitted,
+  isRetryable,
   isStuck,
   isTaskCommitted,
   records,
@@ -82,6 +84,7 @@ function actOnOrder(draft: Draft, verb: Extract<Verb, { task?: undefined }>): vo
     case "pause":
       state.paused = true;
       state.reason = by.reason;
+      for (const rollback of Object.values(state.rollbacks ?? {})) rollback.despitePause = false;
       ask(draft, verb, "apply", openChildren(state), { ...by, action: "hold" });
       return;
     case "resume":
@@ -90,11 +93,20 @@ function actOnOrder(draft: Draft, verb: Extract<Verb, { task?: undefined }>): vo
       ask(draft, verb, "apply", openChildren(state), { ...by, action: "release" });
       return;
     case "retry": {
-      const failed = openChildren(state).filter((task) => task.state === "FAILED");
+      const failed = openChildren(state).filter((task) => isRetryable(task));
       retryFailed(draft);
       ask(draft, verb, "apply", failed, { ...by, action: "retry" });
       return;
     }
+    case "confirm-rollback":
+      confirmRollback(draft);
+      draft.answers.push({ verb });
+      return;
+    case "cancel-rollback":
+      cancelRollbacks(draft, { ...by, reason: `the rollback was cancelled by ${verb.actor.subject}${said(verb)}` });
+      draft.answers.push({ verb });
+      return;
+    case "rollback":
     case "cancel":
       if (state.stage !== "RUNNING") {
         end(draft, "CANCELLED");
@@ -110,6 +122,7 @@ function actOnOrder(draft: Draft, verb: Extract<Verb, { task?: undefined }>): vo
         ...(!state.paused && { reason: by.reason }),
       });
       return;
+    case "supersede":
     case "terminate":
       refuse(draft, { problem: "verb-not-allowed", detail: `It was overtaken: ${by.reason}.` });
       state.pending = pending(
@@ -117,20 +130,36 @@ function actOnOrder(draft: Draft, verb: Extract<Verb, { task?: undefined }>): vo
         "apply",
         openChildren(state).map((task) => task.definition.id),
       );
-      beginStopping(draft, "TERMINATED", by);
+      beginStopping(draft, verb.verb === "terminate" ? "TERMINATED" : "SUPERSEDED", by);
   }
+}
+
+function said({ reason }: Verb): string {
+  return reason ? `: ${reason}` : "";
 }
 
 function actOnTask(draft: Draft, verb: Extract<Verb, { task: string }>, task: TaskRecord | undefined): void {
   if (!task) return;
   const { state } = draft;
-  const said = verb.reason ? `: ${verb.reason}` : "";
+  const by = `by ${verb.actor.subject}${said(verb)}`;
   switch (verb.verb) {
     case "confirm":
-      move(draft, task, "SUCCEEDED", `confirmed by ${verb.actor.subject}${said}`);
+      move(draft, task, "SUCCEEDED", `confirmed ${by}`);
       break;
     case "ignore":
-      move(draft, task, "IGNORED", `ignored by ${verb.actor.subject}${said}`);
+      move(draft, task, "IGNORED", `ignored ${by}`);
+      break;
+    case "rollback": {
+      const refusal = refusalOfOne(state, task);
+      if (refusal) {
+        draft.answers.push({ verb, refusal });
+        return;
+      }
+      rollBackOne(draft, verb, task, `rollback ${by}`);
+      break;
+    }
+    case "cancel-rollback":
+      cancelRollbacks(draft, { id: verb.id, actor: verb.actor, reason: `the rollback was cancelled ${by}` }, task);
       break;
     case "retry":
       if (task.child?.open) {
@@ -152,11 +181,11 @@ function actOnTask(draft: Draft, verb: Extract<Verb, { task: string }>, task: Ta
           id: verb.id,
           actor: verb.actor,
           action: "cancel",
-          reason: `cancelled by ${verb.actor.subject}${said}`,
+          reason: `cancelled ${by}`,
         });
         return;
       }
-      move(draft, task, "CANCELLED", `cancelled by ${verb.actor.subject}${said}`);
+      move(draft, task, "CANCELLED", `cancelled ${by}`);
   }
   // Whoever confirmed shall see what it set going.
   advance(draft);
@@ -216,13 +245,19 @@ export function finishPending(draft: Draft): void {
 function decideCancel(draft: Draft, open: Pending): void {
   const { state } = draft;
   const { verb } = open;
-  if (!isCommitted(state)) {
+  const turns = verb.verb === "rollback";
+  if (turns && (isCommitted(state) || state.rollbacks)) {
+    rollBackAll(draft, verb, `rollback by ${verb.actor.subject}${said(verb)}`);
+    conclude(draft, open);
+    return;
+  }
+  if (!isCommitted(state) && !state.rollbacks) {
     open.phase = "apply";
     open.waiting = openChildren(state).map((task) => task.definition.id);
     beginStopping(draft, "CANCELLED", {
       id: verb.id,
       actor: verb.actor,
-      reason: `cancelled by ${verb.actor.subject}${verb.reason ? `: ${verb.reason}` : ""}`,
+      reason: `${turns ? "nothing to roll back, so cancelled" : "cancelled"} by ${verb.actor.subject}${said(verb)}`,
     });
     return;
   }

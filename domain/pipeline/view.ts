@@ -1,6 +1,6 @@
 /** What people see of a pipeline, and what they may do with it: derived from its state, never stored in it. */
 import { generationOf } from "./task.ts";
-import type { OrderVerb, PipelineState, Refusal, TaskRecord, TaskVerb, Verb } from "./model.ts";
+import type { OrderVerb, PipelineState, Refusal, Rollback, TaskRecord, TaskVerb, Verb } from "./model.ts";
 import type { PipelineStateName, TaskKind, TaskState } from "./states.ts";
 
 export const ALREADY_CHANGED = "it has already changed something that cancelling does not take back";
@@ -21,11 +21,32 @@ export function stateOf(state: PipelineState): PipelineStateName {
       if (state.paused) return "PAUSED";
       // What needs a person comes first: nobody should have to look behind a RUNNING for it.
       const states = new Set(records(state).map((record) => record.state));
-      if (states.has("FAILED")) return "FAILED";
-      if (states.has("AWAITING_CONFIRM")) return "AWAITING_CONFIRM";
-      return states.has("BLOCKED") ? "BLOCKED" : "RUNNING";
+      const whole = wholeRollback(state);
+      const back = state.backward === true || whole !== undefined;
+      if (states.has("FAILED")) return back ? "ROLLBACK_FAILED" : "FAILED";
+      if (states.has("AWAITING_CONFIRM") || whole?.phase === "confirming")
+        return back ? "AWAITING_ROLLBACK_CONFIRM" : "AWAITING_CONFIRM";
+      if (states.has("BLOCKED")) return "BLOCKED";
+      return back ? "ROLLING_BACK" : "RUNNING";
     }
   }
+}
+
+/** The rollback of the whole order, if one is under way. */
+export function wholeRollback(state: PipelineState): (Rollback & { id: string }) | undefined {
+  const found = Object.entries(state.rollbacks ?? {}).find(([, one]) => one.whole);
+  return found && { id: found[0], ...found[1] };
+}
+
+/** Whether something of this order can be rolled back at all. */
+function canRollBack(state: PipelineState): boolean {
+  return records(state).some((record) => record.definition.pipeline?.rollbackType !== undefined);
+}
+
+/** It has come to a stop, and trying again may help. What was stopped on its way back does not go forward again. */
+export function isRetryable({ definition, state, turn }: TaskRecord): boolean {
+  if (turn?.phase === "cancelled") return false;
+  return state === "FAILED" || (state === "BLOCKED" && (definition.kind !== "gate" || definition.run !== undefined));
 }
 
 export function records(state: PipelineState): TaskRecord[] {
@@ -62,7 +83,8 @@ function canRetryUndo(record: TaskRecord): boolean {
 export function hasTurn(state: PipelineState, verb: Verb): boolean {
   const { pending } = state;
   if (!pending || state.stage === "ENDED") return true;
-  if (verb.verb !== "terminate" || pending.verb.verb === "terminate") return false;
+  const ends = verb.verb === "terminate" || verb.verb === "supersede";
+  if (!ends || pending.verb.verb === "terminate" || pending.verb.verb === "supersede") return false;
   return pending.phase !== "locking" && pending.phase !== "observing";
 }
 
@@ -73,11 +95,19 @@ export function reasonOf(state: PipelineState): string | undefined {
   const name = stateOf(state);
   if (name === "PAUSED") return state.reason;
   const taskState: TaskState | undefined =
-    name === "FAILED" || name === "AWAITING_CONFIRM" || name === "BLOCKED" ? name : undefined;
-  if (!taskState) return undefined;
+    name === "FAILED" || name === "ROLLBACK_FAILED"
+      ? "FAILED"
+      : name === "AWAITING_CONFIRM" || name === "AWAITING_ROLLBACK_CONFIRM"
+        ? "AWAITING_CONFIRM"
+        : name === "BLOCKED"
+          ? name
+          : undefined;
+  const whole = wholeRollback(state);
+  if (whole?.phase === "confirming") return `everything is rolled back (${whole.reason}): look, then confirm-rollback`;
+  if (!taskState) return whole?.reason;
   const those = records(state).filter((record) => record.state === taskState);
   const first = those[0];
-  if (!first) return undefined;
+  if (!first) return whole?.reason;
   const more = those.length > 1 ? ` (and ${those.length - 1} more)` : "";
   return `${first.definition.title}${first.reason ? `: ${first.reason}` : ""}${more}`;
 }
@@ -92,6 +122,14 @@ export function allowedOrderVerbs(state: PipelineState): OrderVerb[] {
       ? ["retry", "terminate"]
       : ["terminate"];
   }
+  const back: OrderVerb[] = canRollBack(state) ? ["rollback"] : [];
+  const retry: OrderVerb[] = records(state).some(isRetryable) ? ["retry"] : [];
+  const whole = wholeRollback(state);
+  if (whole && state.stage === "RUNNING") {
+    const stop: OrderVerb[] = whole.phase === "cancelling" ? [] : ["cancel-rollback"];
+    if (whole.phase === "confirming") return ["confirm-rollback", "terminate"];
+    return state.paused ? ["resume", ...stop, "terminate"] : [...retry, "pause", ...stop, "terminate"];
+  }
   switch (name) {
     case "INITIALIZING":
       return ["cancel"];
@@ -102,31 +140,70 @@ export function allowedOrderVerbs(state: PipelineState): OrderVerb[] {
     case "RUNNING":
     case "AWAITING_CONFIRM":
     case "BLOCKED":
-      return ["pause", ...cancel, "terminate"];
-    case "PAUSED":
-      return ["resume", ...cancel, "terminate"];
     case "FAILED":
-      return ["retry", "pause", ...cancel, "terminate"];
+      return [...retry, "pause", ...cancel, ...back, "terminate"];
+    case "PAUSED":
+      return ["resume", ...cancel, ...back, "terminate"];
     default:
       return [];
   }
 }
 
+/**
+ * What matters about a task for what may be done with it. `committed` and `turn`: kind `pipeline`, whether it can be
+ * rolled back at all and has changed something, and how far it is on its way back.
+ */
+export type TaskStanding = {
+  kind: TaskKind;
+  state: TaskState;
+  ignorable: boolean;
+  committed?: boolean;
+  turn?: "turning" | "done" | "cancelled";
+};
+
+/** States of a pipeline in which its tasks can be acted on. */
+const STEERABLE: readonly PipelineStateName[] = [
+  "RUNNING",
+  "AWAITING_CONFIRM",
+  "BLOCKED",
+  "FAILED",
+  "ROLLING_BACK",
+  "ROLLBACK_FAILED",
+  "AWAITING_ROLLBACK_CONFIRM",
+];
+const ROLLING_BACK: readonly PipelineStateName[] = ["ROLLING_BACK", "ROLLBACK_FAILED", "AWAITING_ROLLBACK_CONFIRM"];
+
 /** What may be done with one task, from what the projections know of it. Used by the workflow and by the API alike. */
-export function allowedTaskVerbs(
-  task: { kind: TaskKind; state: TaskState; ignorable: boolean },
-  pipeline: PipelineStateName,
-): TaskVerb[] {
-  if (pipeline === "PAUSED") return task.ignorable && isOpenGate(task.state) ? ["ignore"] : [];
-  if (!["RUNNING", "AWAITING_CONFIRM", "BLOCKED", "FAILED"].includes(pipeline)) return [];
+export function allowedTaskVerbs(task: TaskStanding, pipeline: PipelineStateName): TaskVerb[] {
+  const paused = pipeline === "PAUSED";
+  if (!paused && !STEERABLE.includes(pipeline)) return [];
   const verbs: TaskVerb[] = [];
-  if (task.kind === "confirm" && task.state === "AWAITING_CONFIRM") verbs.push("confirm");
-  if (task.state === "FAILED") verbs.push("retry");
   if (task.ignorable && isOpenGate(task.state)) verbs.push("ignore");
-  if (task.kind === "pipeline" && !["SUCCEEDED", "CANCELLED", "IGNORED", "SKIPPED"].includes(task.state)) {
-    verbs.push("cancel");
-  }
+  if (!paused && task.kind === "confirm" && task.state === "AWAITING_CONFIRM") verbs.push("confirm");
+  const stopped = task.state === "FAILED" || (task.state === "BLOCKED" && task.kind !== "gate");
+  if (!paused && stopped && task.turn !== "cancelled") verbs.push("retry");
+  if (task.kind !== "pipeline") return verbs;
+  const over = ["SUCCEEDED", "CANCELLED", "IGNORED", "SKIPPED"].includes(task.state);
+  if (!paused && !over && !task.committed && !task.turn) verbs.push("cancel");
+  if (ROLLING_BACK.includes(pipeline)) return verbs;
+  if (task.turn === "turning") verbs.push("cancel-rollback");
+  else if (task.turn !== "done" && task.committed) verbs.push("rollback");
   return verbs;
+}
+
+/** As `allowedTaskVerbs` wants to know it, of a running pipeline. */
+export function standingOf(state: PipelineState, record: TaskRecord): TaskStanding {
+  const { definition, turn } = record;
+  const standing: TaskStanding = {
+    kind: definition.kind,
+    state: record.state,
+    ignorable: definition.ignorable === true,
+  };
+  if (definition.kind !== "pipeline") return standing;
+  const canGoBack = definition.pipeline?.rollbackType !== undefined;
+  if (canGoBack || !isTaskCommitted(state, record)) standing.committed = isTaskCommitted(state, record);
+  if (turn) standing.turn = turn.phase === "stopping" || turn.phase === "back" ? "turning" : turn.phase;
+  return standing;
 }
 
 function isOpenGate(state: TaskState): boolean {
@@ -136,6 +213,7 @@ function isOpenGate(state: TaskState): boolean {
 /** Why a verb cannot be had now; undefined when it can. Messages say what, where and what to do. */
 export function refusalOf(state: PipelineState, verb: Verb): Refusal | undefined {
   const name = stateOf(state);
+  if (verb.verb === "supersede") return refusalToSupersede(state, verb.covers);
   if (verb.task === undefined) {
     const allowed = allowedOrderVerbs(state);
     if (!allowed.includes(verb.verb)) {
@@ -156,7 +234,7 @@ export function refusalOf(state: PipelineState, verb: Verb): Refusal | undefined
         detail: `${verb.verb} is not possible in state ${name}. Allowed now: ${list(allowed)}.`,
       };
     }
-    if (verb.verb === "terminate" && !verb.reason) return reasonRequired("terminate");
+    if ((verb.verb === "terminate" || verb.verb === "rollback") && !verb.reason) return reasonRequired(verb.verb);
     if (verb.verb === "start" && !verb.digest) {
       return {
         problem: "digest-required",
@@ -183,20 +261,44 @@ export function refusalOf(state: PipelineState, verb: Verb): Refusal | undefined
         ? ["retry"]
         : []
       : state.stage === "RUNNING"
-        ? allowedTaskVerbs(
-            { kind: definition.kind, state: record.state, ignorable: definition.ignorable === true },
-            name,
-          )
+        ? allowedTaskVerbs(standingOf(state, record), name)
         : [];
   if (!allowed.includes(verb.verb)) {
+    if (verb.verb === "cancel" && definition.kind === "pipeline" && isTaskCommitted(state, record) && !record.turn)
+      return {
+        problem: "already-changed",
+        detail: `${definition.title}: ${ALREADY_CHANGED}. Allowed now: ${list(allowed)}.`,
+      };
     const paused = name === "PAUSED" ? " The order is paused: resume it first." : "";
     return {
       problem: "verb-not-allowed",
       detail: `${verb.verb} is not possible for task ${verb.task} in state ${record.state} (pipeline ${name}). Allowed now: ${list(allowed)}.${paused}`,
     };
   }
-  if (verb.verb === "ignore" && !verb.reason) return reasonRequired("ignore");
+  if ((verb.verb === "ignore" || verb.verb === "rollback") && !verb.reason) return reasonRequired(verb.verb);
   return undefined;
+}
+
+/** An order can be superseded once it has started, by one that covers everything that this one has begun. */
+function refusalToSupersede(state: PipelineState, covers: readonly string[]): Refusal | undefined {
+  const name = stateOf(state);
+  if (state.stage === "ENDED" || state.parent || (state.stage !== "RUNNING" && state.stage !== "STOPPING")) {
+    return { problem: "verb-not-allowed", detail: `an order that is ${name} cannot be superseded` };
+  }
+  const left = records(state).filter(
+    (record) =>
+      record.definition.pipeline &&
+      record.child !== undefined &&
+      record.child.state !== "CANCELLED" &&
+      record.turn?.phase !== "done" &&
+      !covers.includes(record.definition.pipeline.subject),
+  );
+  if (left.length === 0) return undefined;
+  const names = left.map((record) => record.definition.pipeline?.subject).join(", ");
+  return {
+    problem: "not-covered",
+    detail: `it has begun to change ${names}: an order that supersedes it must cover ${names}, too`,
+  };
 }
 
 function reasonRequired(verb: string): Refusal {

@@ -32,6 +32,10 @@ export const ReleaseOrderBody = Type.Object(
       ),
       { minItems: 1, maxItems: 500, description: "a list of 1 to 500 app services" },
     ),
+    /** Id of a failed order whose place this one takes at its start: with its locks, and of all that it has changed. */
+    supersedes: Type.Optional(
+      Type.String({ pattern: "^[a-z0-9]{1,40}$", description: "the id of the order that this one supersedes" }),
+    ),
     /** `service` is released only after all that it needs. */
     dependencies: Type.Optional(
       Type.Array(
@@ -49,6 +53,31 @@ export const ReleaseOrderBody = Type.Object(
   closed,
 );
 export type ReleaseOrderBody = Static<typeof ReleaseOrderBody>;
+
+/** How pods go back: as the revision's policy says, without beta and pauses, unless told otherwise. */
+const GroupingOptions = Type.Partial(
+  Type.Object({
+    strategy: Type.Enum(["BY_CELL", "QUICK"], { description: "BY_CELL or QUICK" }),
+    minGroups: Type.Integer({ minimum: 1, maximum: 1000, description: "a whole number from 1 to 1000" }),
+    beta: Type.Boolean({ description: "true or false" }),
+    pause: Type.Enum(["ALL", "FIRST", "OFF"], { description: "ALL, FIRST or OFF" }),
+  }),
+  { ...closed, description: "how pods are cut into groups on the way back" },
+);
+export const RollbackOptions = Type.Object(
+  {
+    grouping: Type.Optional(GroupingOptions),
+    /** Services that were never released successfully, whose rollback removes them: to be named, as a second confirmation. */
+    remove: Type.Optional(
+      Type.Array(AppServiceName, {
+        maxItems: 500,
+        description: "the names of the app services that the rollback removes altogether",
+      }),
+    ),
+  },
+  closed,
+);
+export type RollbackOptions = Static<typeof RollbackOptions>;
 
 /** As stored: revisions settled, each edge once. */
 export type ReleaseRequest = {

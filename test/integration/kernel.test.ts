@@ -72,6 +72,7 @@ const planner: Planner = {
     }));
     return { ok: true, pipelines: [{ workflowId: order.workflowId, tasks }], pods: [], essence: books };
   },
+  compileRollback: async () => ({ ok: false, faults: ["books are not put back"] }),
 };
 
 const library: Library = { shelf: [], log: [], refuse: new Set() };
@@ -91,7 +92,10 @@ beforeAll(async () => {
         ...common,
         taskQueue: ORCHESTRATOR_QUEUE,
         workflowBundle: { codePath: workflowBundle },
-        activities: { ...createRecordActivities(db, () => []), ...createPlanningActivities(db, [planner]) },
+        activities: {
+          ...createRecordActivities(db, createOrderEngine(product.temporal), () => []),
+          ...createPlanningActivities(db, [planner]),
+        },
       }),
       await Worker.create({ ...common, taskQueue: QUEUE, activities: operationActivities(operations, library) }),
     ].map((worker) => ({ worker, running: worker.run() })),

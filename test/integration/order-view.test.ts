@@ -63,6 +63,7 @@ test("an app that has moved pods offers cancel nowhere; another one does", async
       group,
       cell: "a",
       cluster: "c1",
+      change: "IN_PLACE" as const,
     })),
   );
   const pipelines = [{ workflowId: "release/one", tasks: services.map(appTask) }, ...steps];

@@ -38,7 +38,7 @@ async function orderWithPlans(id: string, generations: number[]): Promise<void> 
         id,
         generation,
         [{ workflowId: `release/${id}`, tasks: [{ id: task, title: task, kind: "gate", dependsOn: [] }] }],
-        [{ task, pod: "cart-0", service: "cart", group: "1", cell: "a", cluster: "c1" }],
+        [{ task, pod: "cart-0", service: "cart", group: "1", cell: "a", cluster: "c1", change: "CREATE" }],
       ),
     );
   }

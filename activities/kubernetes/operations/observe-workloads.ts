@@ -12,7 +12,15 @@ const Params = Type.Object(
     generation: Type.Integer({ minimum: 1 }),
     cluster: Type.String(),
     apps: Type.Array(
-      Type.Object({ service: Type.String(), revision: Type.Integer({ minimum: 1 }) }, { additionalProperties: false }),
+      Type.Object(
+        {
+          service: Type.String(),
+          revision: Type.Integer({ minimum: 1 }),
+          /** It is only looked for what this revision has left in its cells; that they could take nothing new does no harm. */
+          former: Type.Optional(Type.Boolean()),
+        },
+        { additionalProperties: false },
+      ),
     ),
   },
   { additionalProperties: false },
@@ -31,10 +39,16 @@ export const observeWorkloads: Operation<ClusterDeps, Static<typeof Params>> = {
     const order = await findOrder(deps.db, params.order);
     if (!order) throw new CellwrightFailure("NotFound", `there is no order ${params.order}`);
     const byNamespace = new Map<string, Placement[]>();
+    const known = new Set<string>();
+    const wanted = new Set<string>();
     for (const app of params.apps) {
       const placed = await readPlacedRevision(deps.db, deps.tenant, order.workspaceGroup, app.service, app.revision);
       for (const { cluster, placement } of placed.placements) {
         if (cluster !== deps.cluster) continue;
+        if (!app.former) wanted.add(placement.cell);
+        const workload = `${placement.service} ${placement.cell}`;
+        if (known.has(workload)) continue;
+        known.add(workload);
         byNamespace.set(placement.namespace, [...(byNamespace.get(placement.namespace) ?? []), placement]);
       }
     }
@@ -44,7 +58,7 @@ export const observeWorkloads: Operation<ClusterDeps, Static<typeof Params>> = {
       const seen = await deps.driver.observe({ namespace, placements });
       for (const { service } of placements) snapshot[service] ??= [];
       for (const { service, ...workload } of seen.workloads) snapshot[service]?.push(workload);
-      faults.push(...seen.faults);
+      faults.push(...seen.faults.filter(({ cell }) => cell === undefined || wanted.has(cell)));
     }
     if (faults.length > 0) {
       const reasons = [...new Set(faults.map((fault) => fault.message))];

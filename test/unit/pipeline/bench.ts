@@ -137,8 +137,10 @@ export function running(tasks: TaskDefinition[]): Bench {
 }
 
 /** A child that has just been opened, in its `attempt`th run. */
-export function child(tasks: TaskDefinition[], attempt = 1, paused = false): Bench {
-  const bench = new Bench(initialChild(`${ORDER}/a`, { workflowId: ORDER, task: "1.a", attempt }, 1, tasks, paused));
+export function child(tasks: TaskDefinition[], attempt = 1, paused = false, backward = false): Bench {
+  const bench = new Bench(
+    initialChild(`${ORDER}/a`, { workflowId: ORDER, task: "1.a", attempt }, 1, tasks, { paused, backward }),
+  );
   bench.send({ type: "opened" });
   return bench;
 }

@@ -30,10 +30,16 @@ class Deeds {
   holds = false;
 }
 
+function isBack(command: Command): boolean {
+  return command.do === "startChild" && command.back !== undefined;
+}
+
 export class Judge {
   readonly asks = new Map<string, { verb: Verb; answers: (Answer | Refusal)[] }>();
   readonly deeds = new Map<Run, Deeds>();
   readonly #attempts = new Map<string, number>();
+  /** Tasks that have begun to go back. */
+  readonly #turned = new Set<string>();
   /** The order has said that nothing moves: paused, or over. */
   #still = false;
 
@@ -55,7 +61,8 @@ export class Judge {
   decided(run: Run, event: PipelineEvent, step: Step): void {
     const deeds = this.of(run);
     if (event.type === "controlled" && event.control.action === "release") deeds.holds = false;
-    if (event.type === "verb" && event.verb.verb === "resume") this.#still = false;
+    // A rollback of everything lifts a pause: nobody should have to resume what is bad before it can go back.
+    if (event.type === "verb" && (event.verb.verb === "resume" || event.verb.verb === "rollback")) this.#still = false;
     const wasOver = run.state.stage === "ENDED";
     for (const command of step.commands) this.#command(run, deeds, command, step, wasOver);
     if (event.type === "verb") this.#decidedVerb(run, deeds, event.verb);
@@ -87,7 +94,10 @@ export class Judge {
       if (isRun) {
         same(this.#still, `${command.task} begins though everything was said to stand still`, false);
         same(deeds.holds, `${command.task} begins in a pipeline that holds`, false);
-        for (const need of task?.definition.dependsOn ?? []) {
+        if (command.do === "startChild" && command.back !== undefined) this.#turns(command, step);
+        else if (command.do === "startChild")
+          same(this.#turned.has(command.task), `${command.task} goes forward again`, false);
+        for (const need of isBack(command) ? [] : (task?.definition.dependsOn ?? [])) {
           same(isSatisfied(step.state.tasks[need]?.state ?? "WAITING"), `${command.task} needs ${need}`, true);
         }
         deeds.started.add(command.task);
@@ -110,6 +120,25 @@ export class Judge {
     }
     if (command.do === "report" && command.report.acknowledges && step.state.paused) deeds.holds = true;
     if (command.do === "answer") this.#answered(run, command.id, command.answer);
+  }
+
+  /** What begins to go back has stopped going forward, and so has everything that needs it gone back. */
+  #turns({ task, nested }: Extract<Command, { do: "startChild" }>, { state }: Step): void {
+    this.#turned.add(task);
+    for (const [run] of this.deeds) {
+      if (run.workflowId !== nested.workflowId) continue;
+      same(run.gone || run.state.stage === "ENDED", `${task} goes back though a run of it is still under way`, true);
+      same(
+        run.calls.filter(() => !run.gone),
+        `${task} goes back though a call of it is under way`,
+        [],
+      );
+    }
+    if (!Object.values(state.rollbacks ?? {}).some((one) => one.whole)) return;
+    for (const one of Object.values(state.tasks)) {
+      const needs = one.definition.dependsOn.some((id) => state.tasks[id]?.definition.dependsOn.includes(task));
+      if (needs) same(isTaskOver(one.state), `${one.definition.id} is back before ${task}`, true);
+    }
   }
 
   #rises(run: Run, task: string, attempt: number, strictly: boolean): void {
@@ -176,8 +205,14 @@ export class Judge {
       const child = task.definition.pipeline?.workflowId;
       if (!child) continue;
       const runs = appsOf(child);
+      if (task.turn?.phase === "done") {
+        same(runs.at(-1)?.[0].state.ended, `${child} has said that it is back`, "ROLLED_BACK");
+        continue;
+      }
       const standsCancelled =
-        state.ended === "CANCELLED" || (state.ended === "SUCCEEDED" && task.state === "CANCELLED");
+        state.ended === "CANCELLED" ||
+        state.ended === "ROLLED_BACK" ||
+        (state.ended === "SUCCEEDED" && task.state === "CANCELLED");
       if (!standsCancelled) continue;
       for (const [one, those] of runs) {
         same(those.committed, `${child} is CANCELLED though it changed something`, false);

@@ -33,7 +33,7 @@ export function nested(subject: string, dependsOn: string[] = []): TaskDefinitio
     title: subject,
     kind: "pipeline",
     dependsOn,
-    pipeline: { workflowType: "child", workflowId: `${ORDER}/${subject}`, subject },
+    pipeline: { workflowType: "child", rollbackType: "back", workflowId: `${ORDER}/${subject}`, subject },
   };
 }
 
@@ -72,4 +72,15 @@ function childTasks(prefix: string, shape: ChildShape): TaskDefinition[] {
   });
   some(1, "check", {});
   return tasks;
+}
+
+/** The way back of a child: it makes safe, changes back, checks, and perhaps asks. */
+export function backTasks(generation: number, subject: string, confirm: boolean): TaskDefinition[] {
+  const id = (name: string): string => `${generation}.${subject}.${name}`;
+  return [
+    activity(id("freeze")),
+    activity(id("move"), [id("freeze")], committing),
+    activity(id("check"), [id("move")]),
+    ...(confirm ? [confirmation(id("rolled-back"), [id("check")])] : []),
+  ];
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { OrderVerb, TaskVerb } from "../../../domain/pipeline/model.ts";
 import { ORDER_VERBS, TASK_VERBS } from "../../../domain/pipeline/model.ts";
-import { allowedOrderVerbs, allowedTaskVerbs, stateOf } from "../../../domain/pipeline/view.ts";
+import { allowedOrderVerbs, allowedTaskVerbs, standingOf, stateOf } from "../../../domain/pipeline/view.ts";
 import { plan } from "./plans.ts";
 import type { Choose, Run, World } from "./world.ts";
 import { createWorld } from "./world.ts";
@@ -45,10 +45,14 @@ function askSomething(world: World, run: Run, choose: Choose): void {
   const task = pick(Object.values(state.tasks), choose);
   if (run !== world.order || choose(3) === 0) {
     if (!task) return;
-    const { kind, ignorable } = task.definition;
-    const allowed = allowedTaskVerbs({ kind, state: task.state, ignorable: ignorable === true }, stateOf(state));
+    const allowed = allowedTaskVerbs(standingOf(state, task), stateOf(state));
     const verb = pick<TaskVerb>(sloppy ? TASK_VERBS : allowed, choose);
     if (verb) world.ask(run, { verb, task: task.definition.id });
+    return;
+  }
+  if (sloppy && choose(8) === 7) {
+    const subjects = Object.values(state.tasks).flatMap((one) => one.definition.pipeline?.subject ?? []);
+    world.ask(run, { verb: "supersede", covers: choose(3) === 2 ? [] : subjects });
     return;
   }
   const verb = pick<OrderVerb>(sloppy ? ORDER_VERBS : allowedOrderVerbs(state), choose);
@@ -99,6 +103,7 @@ function bringToItsEnd(world: World, choose: Choose): void {
     const digest = order.state.digest;
     if (allowed.includes("start")) world.ask(order, { verb: "start", ...(digest !== undefined && { digest }) });
     else if (allowed.includes("initialise")) world.ask(order, { verb: "initialise" });
+    else if (allowed.includes("confirm-rollback")) world.ask(order, { verb: "confirm-rollback" });
     else if (allowed.includes("resume")) world.ask(order, { verb: "resume" });
     else if (allowed.includes("retry") && choose(4) < 3) world.ask(order, { verb: "retry" });
     else if (!askForTask(world, choose) && allowed.includes("terminate")) world.ask(order, { verb: "terminate" });
@@ -111,8 +116,8 @@ function bringToItsEnd(world: World, choose: Choose): void {
 function askForTask(world: World, choose: Choose): boolean {
   for (const run of world.alive()) {
     for (const task of Object.values(run.state.tasks)) {
-      const { id: name, kind, ignorable } = task.definition;
-      const allowed = allowedTaskVerbs({ kind, state: task.state, ignorable: ignorable === true }, stateOf(run.state));
+      const { id: name } = task.definition;
+      const allowed = allowedTaskVerbs(standingOf(run.state, task), stateOf(run.state));
       if (run.state.stage !== "RUNNING") continue;
       if (allowed.includes("confirm")) {
         world.ask(run, { verb: "confirm", task: name });
@@ -149,6 +154,13 @@ describe("an order and its children, whatever happens in whatever sequence", () 
       { seed: 20_261_121, numRuns: 1_500, interruptAfterTimeLimit: 15_000 },
     );
     // The runs reach all ends, else they would prove little.
-    expect([...ends.keys()].toSorted()).toEqual(["ABANDONED", "CANCELLED", "SUCCEEDED", "TERMINATED"]);
+    expect([...ends.keys()].toSorted()).toEqual([
+      "ABANDONED",
+      "CANCELLED",
+      "ROLLED_BACK",
+      "SUCCEEDED",
+      "SUPERSEDED",
+      "TERMINATED",
+    ]);
   });
 });

@@ -42,7 +42,7 @@ const states: [string, () => Bench, OrderVerb[]][] = [
       after(running([nested("a"), gate("1.g", ["1.a"]), activity("1.b", ["1.g"])]), (one) =>
         one.hear("1.a", { state: "CANCELLED" }),
       ),
-    ["pause", "cancel", "terminate"],
+    ["pause", "cancel", "rollback", "terminate"],
   ],
   [
     "FAILED",

@@ -11,7 +11,7 @@ import type { OperationOutcome } from "../../../domain/pipeline/operation.ts";
 import type { TaskDefinition } from "../../../domain/pipeline/task.ts";
 import { hasTurn, refusalOf } from "../../../domain/pipeline/view.ts";
 import { Judge } from "./judge.ts";
-import { ORDER } from "./plans.ts";
+import { backTasks, ORDER } from "./plans.ts";
 
 /** A number from 0 to below `n`. */
 export type Choose = (n: number) => number;
@@ -43,6 +43,7 @@ export function createWorld(
   const lines = new Map<string, { from: string; to: string; messages: Message[] }>();
   /** What the order waits for besides calls and messages. */
   const looks: PipelineEvent[] = [];
+  const backPlans = new Map<number, Extract<Command, { do: "compileRollback" }>>();
   let at = 0;
   let verbCount = 0;
 
@@ -81,6 +82,16 @@ export function createWorld(
       case "initialise":
         looks.push(look(command.generation));
         return;
+      case "compileRollback": {
+        const { generation } = command;
+        backPlans.set(generation, command);
+        looks.push(
+          choose(8) === 7
+            ? { type: "rollbackNotCompiled", at: 0, generation, reason: "nobody there" }
+            : { type: "rollbackCompiled", at: 0, generation, to: {} },
+        );
+        return;
+      }
       case "acquireLocks":
         looks.push(choose(8) === 7 ? { type: "lockRefused", at: 0, detail: "held" } : { type: "locked", at: 0 });
         return;
@@ -118,7 +129,15 @@ export function createWorld(
       line.messages.shift();
       const tasks = plan.children.get(line.to) ?? [];
       const parent = { workflowId: ORDER, task: message.task, attempt: message.attempt };
-      const state = initialChild(line.to, parent, 1, tasks, message.paused);
+      const generation = message.back ?? 1;
+      const back = message.back === undefined ? undefined : backPlans.get(generation);
+      const state = initialChild(
+        line.to,
+        parent,
+        generation,
+        back ? backTasks(generation, message.nested.subject, back.confirm) : tasks,
+        { paused: message.paused, backward: back !== undefined },
+      );
       const run: Run = { workflowId: line.to, state, calls: [], verbs: [], gone: false };
       runs.set(line.to, run);
       dispatch(run, { type: "opened", at: at++ });
@@ -159,7 +178,7 @@ export function createWorld(
       );
     },
     /** A person asks; what is refused at the door never gets to `decide`. */
-    ask(run: Run, what: Pick<Verb, "verb" | "task"> & { digest?: string }): Verb {
+    ask(run: Run, what: Pick<Verb, "verb" | "task"> & { digest?: string; covers?: string[] }): Verb {
       const verb = {
         id: `verb ${verbCount++}`,
         actor: { subject: "ann", role: "admin" },

@@ -6,8 +6,10 @@ import { fillDefaults } from "../../../domain/catalogue/revision.ts";
 import { findCycle } from "../../../domain/pipeline/graph.ts";
 import type { Pipeline } from "../../../domain/pipeline/task.ts";
 import { generationOf } from "../../../domain/pipeline/task.ts";
-import { compileRelease } from "../../../domain/release/compile.ts";
-import type { Compiled, ReleaseApp, ReleaseInput } from "../../../domain/release/compile.ts";
+import type { ReleaseApp } from "../../../domain/release/app.ts";
+import { compileRelease, compileRollback } from "../../../domain/release/compile.ts";
+import type { Compiled, ReleaseInput, RollbackInput } from "../../../domain/release/compile.ts";
+import type { RollbackApp } from "../../../domain/release/compile-app.ts";
 import { needsOf } from "../../../domain/release/order.ts";
 
 type ObservedCell = ReleaseApp["cells"][number];
@@ -27,10 +29,28 @@ function app(service: string, cells: Cells = two, policy: Policy = {}, more: Par
     cell,
     cluster,
     shape: "shape",
-    workload: { replicas, revision: 1, shape: "shape" },
+    fixed: "fixed",
+    workload: { replicas, revision: 1, fixed: "fixed", promoted: true },
+    pods: pods(`${service}-${cell}`, replicas),
+    difference: { images: ["main"], recreate: [], fixed: [], services: [] },
   }));
-  return { service, revision: 2, spec, cells: observed, ...more };
+  return { service, revision: 2, spec, cells: observed, leaving: [], ...more };
 }
+
+function pods(workload: string, count: number, shape = "shape"): ObservedCell["pods"] {
+  return Array.from({ length: count }, (_, ordinal) => ({ name: `${workload}-${ordinal}`, shape }));
+}
+
+/** The same app with something different about each of its cells. */
+function but(one: ReleaseApp, change: (cell: ObservedCell) => Partial<ObservedCell>): ReleaseApp {
+  return { ...one, cells: one.cells.map((cell) => ({ ...cell, ...change(cell) })) };
+}
+
+function live(change: Partial<NonNullable<ObservedCell["workload"]>>): Partial<ObservedCell> {
+  return { workload: { replicas: 3, revision: 1, fixed: "fixed", promoted: true, ...change } };
+}
+
+const nothing: ObservedCell["difference"] = { images: [], recreate: [], fixed: [], services: [] };
 
 function input(apps: ReleaseApp[], more: Partial<ReleaseInput> = {}): ReleaseInput {
   return {
@@ -131,6 +151,7 @@ describe("a plan", () => {
     const [first, second] = app("cart").cells;
     if (!first?.workload || !second) throw new Error("two cells");
     const moved = { ...first, workload: { ...first.workload, revision: 7 } };
+    const grown = { ...first, workload: { ...first.workload, replicas: 4 } };
     const others = [
       input([app("cart", two, {}, { revision: 3 })]),
       input([app("cart", two, { minGroups: 9 })]),
@@ -138,6 +159,9 @@ describe("a plan", () => {
       input([app("cart", two, { beta: false })]),
       input([app("cart", two, {}, { cells: [moved, second] })]),
       input([app("cart", two, {}, { cells: [{ ...first, cluster: "north" }, second] })]),
+      input([app("cart", two, {}, { cells: [grown, second] })]),
+      input([app("cart", two, {}, { cells: [{ ...first, shape: "other" }, second] })]),
+      input([app("cart", two, {}, { leaving: [{ cell: "cell-x", cluster: "east", revision: 1, replicas: 1 }] })]),
       input([app("cart"), app("web")]),
     ].map(essence);
     expect(new Set([base, ...others]).size).toBe(others.length + 1);
@@ -211,42 +235,162 @@ describe("any plan", () => {
   });
 });
 
-describe("a release that is not image-only in place is refused", () => {
-  const live = (change: Partial<NonNullable<ObservedCell["workload"]>>): ObservedCell[] =>
-    app("cart").cells.map((cell) => ({ ...cell, workload: { replicas: 3, revision: 1, shape: "shape", ...change } }));
-  const untouched = app("cart").cells.map(({ workload: _workload, ...cell }) => cell);
-  const everywhere = { revision: 1, cells: ["cell-a", "cell-b"] };
+describe("what a release does to pods", () => {
+  const changes = (one: ReleaseApp): string[] =>
+    compiled(input([one])).pods.map(({ pod, change, why }) => [pod, change, ...(why ? [why] : [])].join(" "));
+  const small: Cells = { "cell-a": { cluster: "east", replicas: 2 } };
 
-  test.each([
-    ["another shape", { cells: live({ shape: "other" }) }, [/more than images in cell cell-a/, /in cell cell-b/]],
-    [
-      "more replicas",
-      { cells: live({ replicas: 2 }), lastSuccess: everywhere },
-      [/wants 3 replicas in cell cell-a, where 2/, /cell-b/],
-    ],
-    ["fewer replicas", { cells: live({ replicas: 4 }) }, [/keep 4/, /cell-b/]],
-    ["a cell more", { lastSuccess: { revision: 1, cells: ["cell-a"] } }, [/adds cell-b \(cells\) against revision 1/]],
-    ["a cell less", { lastSuccess: { revision: 1, cells: ["cell-a", "cell-b", "cell-c"] } }, [/removes cell-c/]],
-    ["another cell", { lastSuccess: { revision: 1, cells: ["cell-a", "cell-c"] } }, [/adds cell-b and removes cell-c/]],
-  ] as [string, Partial<ReleaseApp>, RegExp[]][])("%s", (_name, more, faults) => {
-    expect(compileRelease(input([app("web"), app("cart", two, {}, more)]))).toEqual({
+  test("pods of the same shape keep their address", () => {
+    expect(changes(app("cart", small))).toEqual(["cart-cell-a-0 IN_PLACE", "cart-cell-a-1 IN_PLACE"]);
+  });
+
+  test("pods of another shape do not, and it says why", () => {
+    const recreate = ["container main: limits.cpu 1 -> 2", "volume added", "label added", "one more", "and another"];
+    const one = but(app("cart", small), () => ({ shape: "other", difference: { ...nothing, recreate } }));
+    const why = "container main: limits.cpu 1 -> 2; volume added; label added; and 2 more";
+    expect(changes(one)).toEqual([`cart-cell-a-0 RECREATE ${why}`, `cart-cell-a-1 RECREATE ${why}`]);
+  });
+
+  test("it is judged pod by pod, as an earlier order may have left some on another template", () => {
+    const one = but(app("cart", small), (cell) => ({
+      pods: cell.pods.map((pod, index) => (index === 0 ? { ...pod, shape: "older" } : pod)),
+    }));
+    expect(changes(one)).toEqual([
+      "cart-cell-a-0 RECREATE it was born from another template",
+      "cart-cell-a-1 IN_PLACE",
+    ]);
+  });
+
+  test("a policy may recreate always", () => {
+    expect(changes(app("cart", small, { upgrade: "RECREATE" }))[0]).toMatch(/RECREATE the revision's policy/);
+  });
+
+  test("pods that are not there are created", () => {
+    const one = but(app("cart", small), (cell) => ({ pods: cell.pods.slice(0, 1), ...live({ replicas: 1 }) }));
+    expect(changes(one)).toEqual(["cart-cell-a-0 IN_PLACE", "cart-cell-a-1 CREATE"]);
+  });
+
+  test("scaling up leaves what is there alone, and has no beta group", () => {
+    const one = but(app("cart", two, { minGroups: 1 }), (cell) => ({
+      difference: nothing,
+      pods: cell.pods.slice(0, 1),
+      ...live({ replicas: 1 }),
+    }));
+    const { pods: planned, pipelines } = compiled(input([one]));
+    expect(planned.map(({ pod, group, change }) => [pod, group, change])).toEqual([
+      ["cart-cell-a-1", "1", "CREATE"],
+      ["cart-cell-a-2", "1", "CREATE"],
+      ["cart-cell-b-1", "2", "CREATE"],
+      ["cart-cell-b-2", "2", "CREATE"],
+    ]);
+    expect(pipelines[1]?.tasks.some((task) => task.group === "beta")).toBe(false);
+  });
+
+  test("a template that has not been promoted is moved to again", () => {
+    const one = but(app("cart", small), () => ({ difference: nothing, ...live({ promoted: false }) }));
+    expect(changes(one)).toHaveLength(2);
+  });
+
+  test("surplus pods and Services go after the groups, cells that left after that, and then all is verified", () => {
+    const one = but(app("cart", small, { pause: "OFF", beta: false, minGroups: 1 }), () => ({
+      ...live({ replicas: 5 }),
+    }));
+    one.leaving = [
+      { cell: "cell-x", cluster: "east", revision: 1, replicas: 2 },
+      { cell: "cell-y", cluster: "west", revision: 1, replicas: 1 },
+    ];
+    const { pipelines } = compiled(input([one]));
+    expect(dag(pipelines[1])).toEqual({
+      "4.cart.apply.east": [],
+      "4.cart.1.move.east": ["4.cart.apply.east"],
+      "4.cart.trim.east": ["4.cart.1.move.east"],
+      "4.cart.remove-1.east": ["4.cart.trim.east"],
+      "4.cart.remove-1.west": ["4.cart.trim.east"],
+      "4.cart.verify.east": ["4.cart.remove-1.east", "4.cart.remove-1.west"],
+    });
+    const remove = pipelines[1]?.tasks.find((task) => task.id === "4.cart.remove-1.east");
+    expect(remove).toMatchObject({ run: { params: { revision: 1, cells: ["cell-x"] } }, commits: true });
+  });
+});
+
+describe("a release is refused", () => {
+  const claims = but(app("cart"), () => ({
+    fixed: "other",
+    difference: { ...nothing, fixed: ["claim template data: storage 1Gi -> 2Gi"] },
+  }));
+
+  test("when it changes what can never be changed, in words that say what to do", () => {
+    expect(compileRelease(input([app("web"), claims]))).toEqual({
       ok: false,
-      faults: faults.map((fault) => expect.stringMatching(fault)),
+      faults: [/cell cell-a \(claim template data: storage 1Gi -> 2Gi\)/, /cell cell-b/].map((fault) =>
+        expect.stringMatching(fault),
+      ),
     });
   });
 
-  test.each([
-    ["the first deployment", { cells: untouched }],
-    ["completing a first deployment that did not come to its end", { cells: live({ replicas: 1 }) }],
-    ["the same again", { lastSuccess: everywhere }],
-  ] as [string, Partial<ReleaseApp>][])("but not %s", (_name, more) => {
-    expect(compileRelease(input([app("cart", two, {}, more)])).ok).toBe(true);
+  test("with all faults of all services at once", () => {
+    expect(compileRelease(input([{ ...claims, service: "a" }, claims]))).toMatchObject({ faults: { length: 4 } });
   });
 
-  test("all faults of all services are said at once", () => {
-    const result = compileRelease(
-      input([app("a", two, {}, { cells: live({ shape: "x" }) }), app("b", two, {}, { cells: live({ replicas: 9 }) })]),
-    );
-    expect(result).toMatchObject({ ok: false, faults: { length: 4 } });
+  test("but not where nothing runs yet", () => {
+    const first = but(claims, () => ({ pods: [] }));
+    for (const cell of first.cells) delete cell.workload;
+    expect(compileRelease(input([first])).ok).toBe(true);
+  });
+});
+
+describe("the way back", () => {
+  function back(apps: RollbackApp[], more: Partial<RollbackInput> = {}) {
+    const { orderId, workflowId, catalogue, queueWait } = input([]);
+    const common = { orderId, workflowId, catalogue, queueWait, generation: 7, options: {}, confirm: true };
+    const result = compileRollback({ ...common, apps, ...more });
+    if (!result.ok) throw new Error(result.faults.join("; "));
+    return result;
+  }
+  const freeze = [
+    { cluster: "east", revision: 3 },
+    { cluster: "west", revision: 3 },
+  ];
+
+  test("first makes earlier work void, then releases the last success without beta and pauses, then asks", () => {
+    const { pipelines, to } = back([
+      { service: "cart", freeze, leaving: [], target: app("cart", two, { minGroups: 1 }) },
+    ]);
+    expect(to).toEqual({ cart: { revision: 2 } });
+    expect(pipelines.map((one) => one.workflowId)).toEqual(["release/o1/cart"]);
+    expect(dag(pipelines[0])).toEqual({
+      "7.cart.freeze-3.east": [],
+      "7.cart.freeze-3.west": [],
+      "7.cart.apply.east": ["7.cart.freeze-3.east", "7.cart.freeze-3.west"],
+      "7.cart.apply.west": ["7.cart.freeze-3.east", "7.cart.freeze-3.west"],
+      "7.cart.1.move.east": ["7.cart.apply.east", "7.cart.apply.west"],
+      "7.cart.2.move.west": ["7.cart.1.move.east"],
+      "7.cart.verify.east": ["7.cart.2.move.west"],
+      "7.cart.verify.west": ["7.cart.2.move.west"],
+      "7.cart.rolled-back": ["7.cart.verify.east", "7.cart.verify.west"],
+    });
+    expect(pipelines[0]?.tasks[0]?.run?.params).toMatchObject({ revision: 3, earlierRuns: true });
+  });
+
+  test("has a grouping of its own", () => {
+    const target = app("cart", two, { strategy: "BY_CELL", pause: "ALL" });
+    const options = { grouping: { strategy: "QUICK", minGroups: 2, beta: true, pause: "FIRST" } } as const;
+    const { pipelines } = back([{ service: "cart", freeze, leaving: [], target }], { options, confirm: false });
+    const ids = pipelines[0]?.tasks.map((task) => task.id) ?? [];
+    expect(ids.filter((id) => id.endsWith("confirm"))).toEqual(["7.cart.beta.confirm"]);
+    expect(ids).not.toContain("7.cart.rolled-back");
+  });
+
+  test("leads to nothing where there never was a success", () => {
+    const leaving = [{ cell: "cell-a", cluster: "east", revision: 3, replicas: 3 }];
+    const { pipelines, pods: planned, to } = back([{ service: "cart", freeze, leaving }]);
+    expect(to).toEqual({ cart: { revision: null } });
+    expect(planned).toEqual([]);
+    expect(dag(pipelines[0])).toEqual({
+      "7.cart.freeze-3.east": [],
+      "7.cart.freeze-3.west": [],
+      "7.cart.remove-3.east": ["7.cart.freeze-3.east", "7.cart.freeze-3.west"],
+      "7.cart.rolled-back": ["7.cart.remove-3.east"],
+    });
   });
 });
