@@ -9,6 +9,7 @@ import type { Database } from "../db/client.ts";
 import { loggableError } from "../db/errors.ts";
 import { findOrder, openOrders, readPipelines, readTasks } from "../db/repositories/orders.ts";
 import type { Order } from "../db/repositories/orders.ts";
+import { forgetPodReports } from "../db/repositories/pod-reports.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
 import { isEnded, isTaskOver } from "../domain/pipeline/states.ts";
 import { ORCHESTRATOR_QUEUE } from "../domain/pipeline/task.ts";
@@ -19,6 +20,8 @@ import { pause } from "./process.ts";
 const INTERVAL = 2_000;
 /** How long the API has for starting the workflow of an order itself. Milliseconds. */
 const START_GRACE = 5_000;
+/** A question about a pod that nobody has taken the answer of for so long was asked by a process that has died. Seconds. */
+const REPORTS_KEPT = 120;
 /** Orders read at once. */
 const PAGE = 200;
 /** A preview that nobody has touched for this long, in milliseconds, is looked at only now and then. */
@@ -40,6 +43,7 @@ export async function keepUp(deps: UpkeepDeps): Promise<void> {
   const { log, signal } = deps;
   for (let round = 0; !signal.aborted; round += 1) {
     try {
+      if (round % QUIET_ROUNDS === 0) await forgetPodReports(deps.db, REPORTS_KEPT);
       let last: Order | undefined;
       do {
         const page = await openOrders(deps.db, PAGE, last);

@@ -118,7 +118,7 @@ async function answerLeftBehind(client: Client, workflowId: string, id: string, 
 const OUT_OF_REACH: ReadonlySet<unknown> = new Set([4, 14]);
 
 /** Temporal is away, or the workflow did not answer in time: either may yet do what was asked. */
-function isOutOfReach(error: unknown): boolean {
+export function isOutOfReach(error: unknown): boolean {
   for (let current = error, depth = 0; current instanceof Error && depth < 5; current = current.cause, depth++) {
     if (
       OUT_OF_REACH.has((current as { code?: unknown }).code) ||

@@ -6,6 +6,10 @@ export type PodEvent = { type: string; reason: string; message: string; count: n
 const LONGEST = 300;
 /** Clocks of a cluster and its workers may differ by so much, and events have whole seconds. Milliseconds. */
 const SKEW = 5_000;
+/** Warnings that a kubelet repeats for every pod, well or not. */
+const BESIDE: ReadonlySet<string> = new Set(["MissingClusterDNS", "DNSConfigForming"]);
+/** How a kubelet names the pod that everybody is speaking of. */
+const ITSELF = / (?:in )?pod[= ]"?\S+\([0-9a-f-]{36}\)"?/g;
 
 /** The most telling thing that is known about a pod that is not updated. `events`: the pod's own, any order. */
 export function whyNot(pod: PodFacts | undefined, judgement: Judgement, events: readonly PodEvent[] = []): string {
@@ -20,7 +24,7 @@ export function freshEvents(pod: Pick<PodFacts, "movedAt" | "createdAt">, events
 }
 
 /** Those of a workload's events that tell of this pod. */
-export function eventsOf(events: readonly PodEvent[], pod: string): PodEvent[] {
+export function eventsOf<Event extends Pick<PodEvent, "message">>(events: readonly Event[], pod: string): Event[] {
   return events.filter((event) => event.message.split(/[^a-z0-9.-]+/i).includes(pod));
 }
 
@@ -70,7 +74,9 @@ function suffix(message: string | undefined): string {
 }
 
 function lastWarning(events: readonly PodEvent[]): string | undefined {
-  const warnings = events.filter((event) => event.type === "Warning").toSorted((a, b) => b.at - a.at);
+  const warnings = events
+    .filter((event) => event.type === "Warning" && !BESIDE.has(event.reason))
+    .toSorted((a, b) => b.at - a.at);
   const last = warnings[0];
   if (last === undefined) return undefined;
   return `event ${saying(last)}`;
@@ -82,7 +88,7 @@ export function saying({ reason, message, count }: PodEvent): string {
 
 /** One line, no longer than a reason may be. */
 export function clip(text: string): string {
-  const line = text.replaceAll(/\s+/g, " ").trim();
+  const line = text.replaceAll(/\s+/g, " ").replaceAll(ITSELF, "").trim();
   return line.length <= LONGEST ? line : `${line.slice(0, LONGEST - 1)}…`;
 }
 

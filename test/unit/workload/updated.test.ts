@@ -109,6 +109,26 @@ describe("why a pod is not there", () => {
     expect(whyNot(pod({ ready: false, notReady: "x".repeat(1000) }), changing).length).toBeLessThanOrEqual(300);
   });
 
+  test("what a kubelet says of every pod is left out", () => {
+    const uid = "08cb360a-1d62-4fb9-b21f-1b78fdf7e4ab";
+    const message = `back-off 10s restarting failed container=main pod=cart-cell-a-0_shop(${uid})`;
+    const warn = (reason: string, text: string, at: number) => ({
+      type: "Warning",
+      reason,
+      message: text,
+      count: 1,
+      at,
+    });
+    const events = [
+      warn("BackOff", `Back-off restarting failed container main in pod cart-cell-a-0_shop(${uid})`, 1),
+      warn("MissingClusterDNS", `pod: "cart-cell-a-0_shop(${uid})". kubelet does not have ClusterDNS IP`, 2),
+    ];
+    expect(whyNot(pod({ ready: false }, { waiting: { reason: "CrashLoopBackOff", message } }), changing, events)).toBe(
+      "container main (cart:2): CrashLoopBackOff: back-off 10s restarting failed container=main; " +
+        "event BackOff: Back-off restarting failed container main",
+    );
+  });
+
   test("three are named, the rest is counted", () => {
     const pods = ["a", "b", "c", "d", "e"].map((name) => ({ name, reason: "r" }));
     expect(summarise(pods)).toBe("a: r · b: r · c: r · 2 more");

@@ -1,0 +1,142 @@
+/** What a cluster says about one pod: events, and the end of a container's log. Reads only. */
+import { CellwrightFailure } from "../../domain/failures.ts";
+import { eventsOf } from "../../domain/workload/reason.ts";
+import { LOG_BYTES, type NotedEvent, type PodAnswer, type PodQuestion } from "../../domain/workload/pod-report.ts";
+import { paths, type ClusterClient } from "./client.ts";
+import { ClusterError, hasStatus } from "./errors.ts";
+import type { EventObject, List, PodObject } from "./objects.ts";
+
+/** Most events that are handed out, the newest. */
+const MOST_EVENTS = 200;
+const DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container";
+/** Bound on what is read of a log in order to find its end, bytes: as many lines as may be asked for, each as long as lines get. */
+const READ_BYTES = 32 * 1024 * 1024;
+
+export type PodReader = {
+  /** @throws CellwrightFailure when the cluster does not answer or refuses */
+  read(pod: { namespace: string; name: string }, question: PodQuestion, signal: AbortSignal): Promise<PodAnswer>;
+};
+
+type Where = { namespace: string; name: string };
+
+export function createPodReader(client: ClusterClient): PodReader {
+  return {
+    async read(where, question, signal) {
+      const pod = await find(client, where, signal);
+      switch (question.kind) {
+        case "events":
+          return { kind: "events", exists: pod !== undefined, events: await readEvents(client, where, signal) };
+        case "logs":
+          return pod === undefined ? gone(client, where, signal) : readLog(client, pod, question, signal);
+      }
+    },
+  };
+}
+
+async function find(client: ClusterClient, { namespace, name }: Where, signal: AbortSignal) {
+  try {
+    return await client.request<PodObject>({ method: "GET", path: paths.pod(namespace, name), signal });
+  } catch (error) {
+    if (hasStatus(error, 404)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Events of all pods that have had this name, and those of its workload that name it: they tell why it is not there.
+ * Oldest first.
+ */
+async function readEvents(client: ClusterClient, where: Where, signal: AbortSignal): Promise<NotedEvent[]> {
+  const workload = where.name.replace(/-\d+$/, "");
+  const [own, of] = await Promise.all([
+    listEvents(client, where.namespace, "Pod", where.name, signal),
+    listEvents(client, where.namespace, "StatefulSet", workload, signal),
+  ]);
+  return [...own.map(toNoted("pod")), ...eventsOf(of.map(toNoted("workload")), where.name)]
+    .toSorted((a, b) => (a.lastAt ?? "").localeCompare(b.lastAt ?? ""))
+    .slice(-MOST_EVENTS);
+}
+
+async function listEvents(
+  client: ClusterClient,
+  namespace: string,
+  kind: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<EventObject[]> {
+  const fieldSelector = `involvedObject.kind=${kind},involvedObject.name=${name}`;
+  const { items } = await client.request<List<EventObject>>({
+    method: "GET",
+    path: paths.events(namespace),
+    query: { fieldSelector },
+    signal,
+  });
+  return items;
+}
+
+function toNoted(about: NotedEvent["about"]): (event: EventObject) => NotedEvent {
+  return (event) => {
+    const firstAt = event.firstTimestamp ?? event.eventTime ?? undefined;
+    const lastAt = event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime ?? undefined;
+    const source = event.reportingComponent || event.source?.component;
+    return {
+      type: event.type ?? "Normal",
+      reason: event.reason ?? "",
+      message: event.message ?? "",
+      count: event.series?.count ?? event.count ?? 1,
+      ...(firstAt === undefined ? {} : { firstAt }),
+      ...(lastAt === undefined ? {} : { lastAt }),
+      ...(source === undefined || source === "" ? {} : { source }),
+      about,
+    };
+  };
+}
+
+async function gone(client: ClusterClient, where: Where, signal: AbortSignal): Promise<PodAnswer> {
+  const since = (await readEvents(client, where, signal)).at(-1)?.lastAt;
+  return { kind: "gone", ...(since === undefined ? {} : { since }) };
+}
+
+async function readLog(
+  client: ClusterClient,
+  pod: PodObject,
+  question: Extract<PodQuestion, { kind: "logs" }>,
+  signal: AbortSignal,
+): Promise<PodAnswer> {
+  const { namespace, name, annotations = {} } = pod.metadata;
+  const { containers: regular, initContainers: initial = [], ephemeralContainers: added = [] } = pod.spec;
+  const containers = [...regular, ...initial, ...added].map((container) => container.name);
+  const usual = annotations[DEFAULT_CONTAINER];
+  const container =
+    question.container ?? (usual !== undefined && containers.includes(usual) ? usual : (containers[0] ?? ""));
+  if (!containers.includes(container)) return { kind: "unknown-container", containers };
+  try {
+    const { text, truncated } = await client.text({
+      path: paths.log(namespace, name),
+      query: {
+        container,
+        previous: question.previous,
+        tailLines: question.tailLines,
+        // The server keeps the beginning of what it is asked for, and the end is what is wanted: so this only bounds.
+        limitBytes: READ_BYTES,
+        ...(question.sinceSeconds === undefined ? {} : { sinceSeconds: question.sinceSeconds }),
+      },
+      keepBytes: LOG_BYTES,
+      timeoutMs: 8_000,
+      signal,
+    });
+    // Postgres stores no NUL.
+    return { kind: "logs", container, containers, text: text.replaceAll("\0", "\uFFFD"), truncated };
+  } catch (error) {
+    if (hasStatus(error, 404)) return gone(client, { namespace, name }, signal);
+    // Not started yet, no previous run, or the node has thrown it away: said by the API server in its own words.
+    if (error instanceof ClusterError && error.status === 400)
+      return { kind: "no-log", container, why: error.message.split("refused (400): ")[1] ?? error.message };
+    if (error instanceof ClusterError && error.status === 403)
+      throw new CellwrightFailure(
+        "ClusterForbidden",
+        `${error.message}; grant Cellwright's identity in cluster ${client.cluster} the right to get pods/log`,
+      );
+    throw error;
+  }
+}
