@@ -1,5 +1,6 @@
 /** The API process: composes, listens, closes. */
 import { createOrderEngine } from "../activities/temporal/orders.ts";
+import { createPodReports } from "../activities/temporal/pod-reports.ts";
 import { createDatabase } from "../db/client.ts";
 import { readApiConfig } from "../workers/config.ts";
 import { aborted, connectClient, createLog, runProcess, tellReady, untilItWorks } from "../workers/process.ts";
@@ -24,7 +25,7 @@ runProcess(log, async (signal) => {
         check: () => connection.workflowService.describeNamespace({ namespace: config.temporal.namespace }),
       },
     ],
-    routes: orderRoutes(createOrderEngine(client, config.historyLimit)),
+    routes: orderRoutes(createOrderEngine(client, config.historyLimit), createPodReports(client)),
   });
   const address = await app.listen({ host: config.host, port: config.port });
   log.info({ address }, "listening");
