@@ -1,6 +1,12 @@
 /** What bodies of requests look like, by operation: shown in the OpenAPI document and on the reference page. */
 
-const policy = { strategy: "QUICK", minGroups: 3, beta: true, pause: "ALL", upgrade: "IN_PLACE", readySeconds: 10 };
+const revision = {
+  template: {
+    containers: [{ name: "main", image: "shop/cart:1.1.0", ports: [{ name: "http", containerPort: 8080 }] }],
+  },
+  cells: { "cell-a": { replicas: 4 }, "cell-b": { replicas: 4 } },
+  release: { strategy: "QUICK", minGroups: 3, beta: true, pause: "ALL", upgrade: "IN_PLACE", readySeconds: 10 },
+};
 
 const reasoned = { reason: "checkout fails for one in ten customers" };
 
@@ -14,23 +20,28 @@ export const BODY_EXAMPLES: Readonly<Record<string, unknown>> = {
       "contexts: [{ name: east, context: { cluster: east, user: cellwright } }]\ncurrent-context: east\n",
   },
   putWorkspaceGroup: { description: "The online shop, in all its regions" },
-  putWorkspaceGroupWorkspace: { region: "eu-1", displayName: "Europe" },
-  putWorkspaceGroupCell: {
+  putWorkspace: { region: "eu-1", displayName: "Europe" },
+  putCell: {
     workspace: "main",
     zone: "RZ01",
     az: "az-a",
     cluster: "east",
     nodeSelector: { cell: "cell-a" },
   },
-  putWorkspaceGroupApplication: { owner: "checkout-team", description: "Cart and payment" },
-  putWorkspaceGroupAppService: { application: "checkout", namespace: "shop" },
-  createWorkspaceGroupAppServiceRevision: {
-    template: {
-      containers: [{ name: "main", image: "shop/cart:1.1.0", ports: [{ name: "http", containerPort: 8080 }] }],
-    },
-    cells: { "cell-a": { replicas: 4 }, "cell-b": { replicas: 4 } },
-    release: policy,
+  putApplication: { owner: "checkout-team", description: "Cart and payment" },
+  putAppService: { application: "checkout", namespace: "shop" },
+  createAppServiceRevision: revision,
+  putAppServiceDraft: revision,
+  importAppServiceDraft: {
+    apiVersion: "cellwright.io/v1",
+    kind: "Revision",
+    metadata: { workspaceGroup: "shop", service: "cart", number: 2 },
+    spec: revision,
   },
+  putRoleBinding: { groupClaim: "checkout-developers", role: "developer", applications: ["checkout"] },
+  changeImageAppService: { image: "shop/cart:1.1.1", title: "Cart 1.1.1" },
+  scaleAppService: { cells: { "cell-a": 6 }, start: true },
+  undeployAppService: { confirm: "cart" },
   createReleaseOrder: {
     workspaceGroup: "shop",
     title: "Cart 1.1.0",

@@ -53,20 +53,29 @@ type Document = Partial<
   >["openapiObject"]
 >;
 
-/** Gives every operation its name, and an example of its body. */
+/** Gives every operation its name and an example of its body, and says whether that must be sent. */
 function complete(document: Document): Document {
   for (const [path, operations] of Object.entries(document.paths ?? {})) {
     for (const method of ["get", "put", "post", "patch", "delete"] as const) {
       const operation = operations?.[method];
       if (operation === undefined) continue;
       operation.operationId ??= operationId(method, path);
-      const example = BODY_EXAMPLES[operation.operationId];
       const body = operation.requestBody;
-      if (example === undefined || body === undefined || !("content" in body)) continue;
-      for (const media of Object.values(body.content)) media.example ??= example;
+      if (body === undefined || !("content" in body)) continue;
+      const example = BODY_EXAMPLES[operation.operationId];
+      for (const media of Object.values(body.content)) {
+        // Where nothing will do as well, a body need not be sent; the library says of all that they must.
+        if (admitsNull(media.schema)) body.required = false;
+        if (example !== undefined) media.example ??= example;
+      }
     }
   }
   return document;
+}
+
+function admitsNull(schema: object | undefined): boolean {
+  const { anyOf = [] } = (schema ?? {}) as { anyOf?: { type?: string }[] };
+  return anyOf.some(({ type }) => type === "null");
 }
 
 const COMMON = [400, 401, 403, 503] as const;

@@ -1,5 +1,5 @@
-import Type from "typebox";
-import { listOrderEvents, readEventPages } from "../../db/repositories/order-event-pages.ts";
+import Type, { type TSchema } from "typebox";
+import { listOrderEvents, readEventPages, type PlacedEvent } from "../../db/repositories/order-event-pages.ts";
 import { findOrder, type Order } from "../../db/repositories/orders.ts";
 import { PIPELINE_STATES, TASK_STATES } from "../../domain/pipeline/states.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
@@ -23,42 +23,53 @@ const common = {
   at: Type.Integer({ description: "When it happened, milliseconds since 1970" }),
 };
 const Reason = Type.Optional(Type.String({ description: "For a person: why" }));
-const OrderEvent = Type.Union(
-  [
-    Type.Object({
-      ...common,
-      type: Type.Literal("planned"),
-      generation: Type.Integer({ description: "Which plan this is; task ids begin with it" }),
-      digest: Type.String({ description: "Of the preview; start names it" }),
-    }),
-    Type.Object({
-      ...common,
-      type: Type.Literal("pipelineChanged"),
-      state: Type.Enum([...PIPELINE_STATES]),
-      reason: Reason,
-      allowed: Type.Array(Text, { description: "What may be done now" }),
-      committed: Type.Boolean({ description: "Whether it has changed anything that cancelling cannot take back" }),
-    }),
-    Type.Object({
-      ...common,
-      type: Type.Literal("taskChanged"),
-      task: Text,
-      state: Type.Enum([...TASK_STATES]),
-      attempt: Type.Integer({ description: "How often it was set going" }),
-      reason: Reason,
-    }),
-    Type.Object({
-      ...common,
-      type: Type.Literal("acted"),
-      verb: Text,
-      task: Type.Optional(Text),
-      actor: Type.Object({ subject: Text, role: Text }),
-      reason: Reason,
-      outcome: Type.String({ description: "accepted, or the problem with which it was refused" }),
-    }),
-  ],
-  { description: "What an order, an app in it or a task became, or what a person asked for" },
-);
+/** Every type of event, so that one which is added is described too. */
+const EVENTS = {
+  planned: Type.Object({
+    ...common,
+    type: Type.Literal("planned"),
+    generation: Type.Integer({ description: "Which plan this is; task ids begin with it" }),
+    digest: Type.String({ description: "Of the preview; start names it" }),
+  }),
+  rollbackPlanned: Type.Object({
+    ...common,
+    type: Type.Literal("rollbackPlanned"),
+    generation: Type.Integer({ description: "The plan that takes back what was changed" }),
+    tasks: Type.Array(
+      Type.Object({ task: Text, to: Type.Unknown({ description: "What its app is brought back to" }) }),
+      { description: "Tasks whose pipelines follow that plan from now on" },
+    ),
+    reason: Text,
+  }),
+  pipelineChanged: Type.Object({
+    ...common,
+    type: Type.Literal("pipelineChanged"),
+    state: Type.Enum([...PIPELINE_STATES]),
+    reason: Reason,
+    allowed: Type.Array(Text, { description: "What may be done now" }),
+    committed: Type.Boolean({ description: "Whether it has changed anything that cancelling cannot take back" }),
+  }),
+  taskChanged: Type.Object({
+    ...common,
+    type: Type.Literal("taskChanged"),
+    task: Text,
+    state: Type.Enum([...TASK_STATES]),
+    attempt: Type.Integer({ description: "How often it was set going" }),
+    reason: Reason,
+  }),
+  acted: Type.Object({
+    ...common,
+    type: Type.Literal("acted"),
+    verb: Text,
+    task: Type.Optional(Text),
+    actor: Type.Object({ subject: Text, role: Text }),
+    reason: Reason,
+    outcome: Type.String({ description: "accepted, or the problem with which it was refused" }),
+  }),
+} satisfies Record<PlacedEvent["type"], TSchema>;
+const OrderEvent = Type.Union(Object.values(EVENTS), {
+  description: "What an order, an app in it or a task became, or what a person asked for",
+});
 
 const query = Type.Object(
   {
