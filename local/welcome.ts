@@ -10,7 +10,7 @@ export function welcome(options: {
   const { url, temporalUi, namespace } = options;
   const lines = [
     `  API            ${url}/api/v1`,
-    `  API reference  ${url}/openapi.json`,
+    `  API reference  ${url}/docs, ${url}/openapi.json`,
     ...(temporalUi === undefined ? [] : [`  Temporal UI    ${temporalUi}/namespaces/${namespace}/workflows`]),
     "  Token          .local/token (admin), .local/viewer-token (may only read)",
     "  Logs           .local/logs",
@@ -59,6 +59,7 @@ const nextWithExample = [
   '  ORDER=$(curl -sS -H "$AUTH" -H "$JSON" -d @examples/try/release-cart.json $ORDERS | jq -r .id)',
   '  DIGEST=$(curl -sS -H "$AUTH" $ORDERS/$ORDER | jq -r .digest)',
   '  curl -sS -H "$AUTH" -H "$JSON" -d "{\\"digest\\":\\"$DIGEST\\"}" $ORDERS/$ORDER/actions/start',
+  "  examples/try/follow.sh $ORDER &      # tells what happens, as it happens",
   "",
   "See how far it is and what waits, and confirm that (again and again, until it has SUCCEEDED):",
   "",
