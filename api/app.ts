@@ -16,10 +16,12 @@ import { cellRoutes } from "./routes/cells.ts";
 import { clusterRoutes } from "./routes/clusters.ts";
 import { dashboardRoutes } from "./routes/dashboard.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { revisionComparisonRoutes } from "./routes/revision-comparisons.ts";
+import { revisionDraftRoutes } from "./routes/revision-drafts.ts";
 import { revisionRoutes } from "./routes/revisions.ts";
+import { roleBindingRoutes } from "./routes/role-bindings.ts";
 import { workspaceGroupRoutes } from "./routes/workspace-groups.ts";
 import { workspaceRoutes } from "./routes/workspaces.ts";
-import { roleBindingRoutes } from "./routes/role-bindings.ts";
 
 /** Builds the API. It listens nowhere yet: call `listen`, or `inject` in tests. */
 export function buildApp(deps: AppDependencies): App {
@@ -51,12 +53,12 @@ export function buildApp(deps: AppDependencies): App {
       applicationRoutes(v1, deps);
       appServiceRoutes(v1, deps);
       revisionRoutes(v1, deps);
-      auditRecordRoutes(v1, deps);
-      for (const declare of deps.routes ?? []) declare(v1, deps);
       revisionDraftRoutes(v1, deps);
       revisionComparisonRoutes(v1, deps);
       roleBindingRoutes(v1, deps);
       dashboardRoutes(v1, deps);
+      auditRecordRoutes(v1, deps);
+      for (const declare of deps.routes ?? []) declare(v1, deps);
     },
     { prefix: "/api/v1" },
   );

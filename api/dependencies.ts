@@ -27,6 +27,8 @@ type Routes = (app: App, deps: AppDependencies) => void;
 /** Everything the API works with; made and closed by whoever builds it. */
 export interface AppDependencies {
   readonly database: DatabaseHandle;
+  /** Whose installation this is: a part of what pods are told. */
+  readonly tenant: string;
   /** Seals kubeconfigs. */
   readonly encryptionKey: EncryptionKey;
   readonly verifyToken: VerifyToken;

@@ -16,6 +16,7 @@ runProcess(log, async (signal) => {
   const { client, connection } = await untilItWorks("Temporal", log, signal, () => connectClient(config.temporal));
   const app = buildApp({
     database,
+    tenant: config.tenant,
     encryptionKey: config.encryptionKey,
     verifyToken: tokenVerifier(config.tokens),
     logger: log,

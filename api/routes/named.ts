@@ -47,7 +47,8 @@ interface NamedResource<Body extends TSchema, Item extends Named> {
     body: Static<Body>,
     expected: ExpectedVersion,
   ) => Promise<PutOutcome<Item>>;
-  readonly remove: (tx: Tx, group: string, name: string, expected: ExpectedVersion) => Promise<DeleteOutcome>;
+  /** Left out where deleting takes more than a name; the resource then declares it itself. */
+  readonly remove?: (tx: Tx, group: string, name: string, expected: ExpectedVersion) => Promise<DeleteOutcome>;
 }
 
 /** Declares the list, and PUT, GET and DELETE of the items, of one kind of resource. */
@@ -124,6 +125,8 @@ export function declareNamed<Body extends TSchema, Item extends Named>(
     },
   );
 
+  const { remove } = resource;
+  if (remove === undefined) return;
   app.delete(
     itemPath,
     {
@@ -139,9 +142,7 @@ export function declareNamed<Body extends TSchema, Item extends Named>(
     async (request, reply) => {
       const { group, name } = namesIn(request.params);
       const expected = expectedVersion(request);
-      const answer = await mutate(db, request, async (tx) =>
-        answerDelete(await resource.remove(tx, group, name, expected)),
-      );
+      const answer = await mutate(db, request, async (tx) => answerDelete(await remove(tx, group, name, expected)));
       return send(reply, answer);
     },
   );

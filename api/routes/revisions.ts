@@ -1,9 +1,10 @@
 import Type from "typebox";
 import { getAppService } from "../../db/repositories/app-services.ts";
-import { createRevision, deleteRevision, getRevision, listRevisions } from "../../db/repositories/revisions.ts";
+import { createRevision, deleteRevision, listRevisions, viewRevision } from "../../db/repositories/revisions.ts";
 import { AppServiceName, WorkspaceGroupName } from "../../domain/catalogue/names.ts";
-import { fillDefaults, Revision, RevisionBody } from "../../domain/catalogue/revision.ts";
+import { fillDefaults, RevisionBody } from "../../domain/catalogue/revision.ts";
 import { revisionFaults } from "../../domain/catalogue/validate.ts";
+import { RevisionView } from "../../domain/revision/types.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
 import { listAnswer, listOf, ListQuery, pageRequest } from "../lists.ts";
 import { answerDelete, caller, mutate, send } from "../mutation.ts";
@@ -13,8 +14,10 @@ import { pathOf } from "../request.ts";
 import { missing, NoContent } from "./named.ts";
 
 const tags: Tag[] = ["applications"];
-const listParams = Type.Object({ group: WorkspaceGroupName, service: AppServiceName });
-const itemParams = Type.Object({
+/** Of one app service. */
+export const serviceParams = Type.Object({ group: WorkspaceGroupName, service: AppServiceName });
+/** Of one revision. */
+export const itemParams = Type.Object({
   group: WorkspaceGroupName,
   service: AppServiceName,
   number: Type.String({ pattern: "^[1-9][0-9]{0,8}$", description: "a revision number, a whole number from 1 on" }),
@@ -27,18 +30,24 @@ export const IdempotentHeaders = Type.Object({
   ),
 });
 
+/** Body of a call that says everything by its path and headers. */
+export const NoBody = Type.Optional(
+  Type.Union([Type.Object({}, { additionalProperties: false }), Type.Null()], { description: "nothing, or {}" }),
+);
+
 export function revisionRoutes(app: App, { database: { db } }: AppDependencies): void {
   app.post(
     path,
     {
       config: { permission: "revisions.write" },
       schema: {
-        summary: "Create a revision: everything about an app service that is released. It never changes",
+        summary:
+          "Create a revision at once, without a draft: everything about an app service that is released. It never changes",
         tags,
-        params: listParams,
+        params: serviceParams,
         headers: IdempotentHeaders,
         body: RevisionBody,
-        response: responses("body", { 201: Revision }, 404),
+        response: responses("body", { 201: RevisionView }, 404),
       },
     },
     async (request, reply) => {
@@ -63,9 +72,9 @@ export function revisionRoutes(app: App, { database: { db } }: AppDependencies):
       schema: {
         summary: "List the revisions of an app service, newest first",
         tags,
-        params: listParams,
+        params: serviceParams,
         querystring: ListQuery,
-        response: responses("read", { 200: listOf(Revision) }, 404),
+        response: responses("read", { 200: listOf(RevisionView) }, 404),
       },
     },
     async (request) => {
@@ -87,12 +96,12 @@ export function revisionRoutes(app: App, { database: { db } }: AppDependencies):
         summary: "Read a revision",
         tags,
         params: itemParams,
-        response: responses("read", { 200: Revision }, 404),
+        response: responses("read", { 200: RevisionView }, 404),
       },
     },
     async (request) => {
       const { group, service, number } = request.params;
-      const found = await getRevision(db, group, service, Number(number));
+      const found = await viewRevision(db, group, service, Number(number));
       if (found === undefined) throw missing(`revision ${number} of app service`, group, service);
       return found;
     },

@@ -364,9 +364,10 @@ describe("what is depended on", () => {
       [`${own}/workspaces/ws`, { region: "r" }, /cell "c1"/],
       [`${own}/cells/c1`, cell("c1", { workspace: "ws", cluster: "chain" }), /revision 1 of app service "svc"/],
       [`${own}/applications/App`, { owner: "a" }, /app service "svc"/],
-      [`${own}/app-services/svc`, { application: "App", namespace: "n" }, /its revision 1/],
     ];
+    const service = `${own}/app-services/svc`;
     for (const [url, body] of steps) expect((await api.call("PUT", url, body)).statusCode).toBe(201);
+    expect((await api.call("PUT", service, { application: "App", namespace: "n" })).statusCode).toBe(201);
     const revisions = `${own}/app-services/svc/revisions`;
     expect((await api.call("POST", revisions, revision("a:1", { c1: {} }))).statusCode).toBe(201);
 
@@ -379,7 +380,8 @@ describe("what is depended on", () => {
     // A number is not given again.
     expect((await api.call("POST", revisions, revision("a:1", { c1: {} }))).json().number).toBe(2);
     expect((await api.call("DELETE", `${revisions}/2`)).statusCode).toBe(204);
-    for (const name of [5, 4, 3, 2, 1, 0].map((index) => steps[index]?.[0] ?? "")) {
+    expect((await api.call("DELETE", `${service}?confirm=svc`)).statusCode).toBe(204);
+    for (const name of [4, 3, 2, 1, 0].map((index) => steps[index]?.[0] ?? "")) {
       expect([name, (await api.call("DELETE", name)).statusCode]).toEqual([name, 204]);
     }
   });
