@@ -32,8 +32,14 @@ export interface TestApi {
   close(): Promise<void>;
 }
 
-/** The API on a database of its own, with its own token issuer; nothing of it is mocked. */
-export async function createTestApi(more: Partial<AppDependencies> = {}): Promise<TestApi> {
+/**
+ * The API on a database of its own, with its own token issuer; nothing of it is mocked.
+ * @param prepare sees the app before any route is declared
+ */
+export async function createTestApi(
+  more: Partial<AppDependencies> = {},
+  prepare: (app: App) => void = () => {},
+): Promise<TestApi> {
   const testDatabase = await createTestDatabase();
   const database = createDatabase(testDatabase.url);
   const encryptionKey = readEncryptionKey(randomBytes(32).toString("base64"));
@@ -63,6 +69,7 @@ export async function createTestApi(more: Partial<AppDependencies> = {}): Promis
     logger: pino({ level: "trace" }, sink),
     ...more,
   });
+  prepare(app);
   await app.ready();
 
   const token = (roles: readonly string[], claims: JWTPayload = {}): Promise<string> => {
