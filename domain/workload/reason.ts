@@ -11,9 +11,19 @@ const BESIDE: ReadonlySet<string> = new Set(["MissingClusterDNS", "DNSConfigForm
 /** How a kubelet names the pod that everybody is speaking of. */
 const ITSELF = / (?:in )?pod[= ]"?\S+\([0-9a-f-]{36}\)"?/g;
 
-/** The most telling thing that is known about a pod that is not updated. `events`: the pod's own, any order. */
-export function whyNot(pod: PodFacts | undefined, judgement: Judgement, events: readonly PodEvent[] = []): string {
-  const parts = [state(pod, judgement), lastWarning(events)].filter((part) => part !== undefined);
+/**
+ * The most telling thing that is known about a pod that is not updated. `events`: the pod's own, any order. `known`: what
+ * has been found out already.
+ */
+export function whyNot(
+  pod: PodFacts | undefined,
+  judgement: Judgement,
+  events: readonly PodEvent[] = [],
+  known: string = state(pod, judgement),
+): string {
+  const warning = lastWarning(events);
+  const isNew = warning !== undefined && !known.includes(clip(saying(warning)));
+  const parts = [known, isNew ? `event ${saying(warning)}` : undefined].filter((part) => part !== undefined);
   return clip(parts.join("; "));
 }
 
@@ -73,13 +83,10 @@ function suffix(message: string | undefined): string {
   return message === undefined || message === "" ? "" : `: ${message}`;
 }
 
-function lastWarning(events: readonly PodEvent[]): string | undefined {
-  const warnings = events
+function lastWarning(events: readonly PodEvent[]): PodEvent | undefined {
+  return events
     .filter((event) => event.type === "Warning" && !BESIDE.has(event.reason))
-    .toSorted((a, b) => b.at - a.at);
-  const last = warnings[0];
-  if (last === undefined) return undefined;
-  return `event ${saying(last)}`;
+    .toSorted((a, b) => b.at - a.at)[0];
 }
 
 export function saying({ reason, message, count }: PodEvent): string {

@@ -95,7 +95,7 @@ function notReady(pod: PodFacts, events: readonly PodEvent[]): Stuck | undefined
   }
   const containers = [...(pod.initContainers ?? []), ...pod.containers];
   for (const container of containers) {
-    const found = containerStuck(container);
+    const found = containerStuck(container) ?? crashed(pod, container);
     if (found !== undefined) return found;
   }
   const silent = last(events, "NodeNotReady");
@@ -109,6 +109,8 @@ function notReady(pod: PodFacts, events: readonly PodEvent[]): Stuck | undefined
     };
   }
   if (containers.every((container) => container.id === undefined)) return notStarted(events);
+  // Of a container that does not run, its probes tell nothing new.
+  if (containers.some(({ waiting, terminated }) => waiting !== undefined || terminated !== undefined)) return undefined;
   return probe(events);
 }
 
@@ -163,7 +165,7 @@ const IMAGE_PATIENCE: Readonly<Record<string, number>> = {
 };
 
 function containerStuck(container: ContainerFacts): Stuck | undefined {
-  const { waiting, terminated, restarts } = container;
+  const { waiting } = container;
   if (waiting === undefined) return undefined;
   const what = clip(containerTrouble(container) ?? "");
   const patience = IMAGE_PATIENCE[waiting.reason];
@@ -194,19 +196,32 @@ function containerStuck(container: ContainerFacts): Stuck | undefined {
         patience: 60,
       };
     case "CrashLoopBackOff":
-      return {
-        kind: "crash-loop",
-        what,
-        remedy:
-          terminated?.reason === "OOMKilled"
-            ? "raise the container's memory limit, or make it use less, in a new revision"
-            : "read the log of the container's last run (previous=true); then release a mended revision, or roll back",
-        patience: 60,
-        ...(restarts === undefined ? {} : { restarts }),
-      };
+      return crashing(container);
     default:
       return undefined;
   }
+}
+
+/** It has ended, and its next run is not due yet; the end of the container that was there before a change is none. */
+function crashed({ previousContainers }: PodFacts, container: ContainerFacts): Stuck | undefined {
+  const { waiting, terminated, id, name } = container;
+  if (waiting !== undefined || terminated === undefined || id === undefined) return undefined;
+  const before = previousContainers?.[name];
+  return before === id || before === "" ? undefined : crashing(container);
+}
+
+function crashing(container: ContainerFacts): Stuck {
+  const { terminated, restarts } = container;
+  return {
+    kind: "crash-loop",
+    what: clip(containerTrouble(container) ?? ""),
+    remedy:
+      terminated?.reason === "OOMKilled"
+        ? "raise the container's memory limit, or make it use less, in a new revision"
+        : "read the log of the container's last run (previous=true); then release a mended revision, or roll back",
+    patience: 60,
+    ...(restarts === undefined ? {} : { restarts }),
+  };
 }
 
 function imageRemedy(reason: string): string {

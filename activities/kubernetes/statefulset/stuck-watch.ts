@@ -32,6 +32,8 @@ export class StuckWatch {
   readonly #events = new Map<string, PodEvent[]>();
   #readAt = 0;
   #stuck = new Map<string, Stuck>();
+  /** What was wrong with pods when they crashed last. */
+  #crashes = new Map<string, Stuck>();
 
   /** `deadlineSeconds`: the policy's, an upper bound for all kinds of trouble. */
   constructor(cluster: Cluster, deadlineSeconds: number) {
@@ -54,12 +56,26 @@ export class StuckWatch {
       return { pod: pod.name, identity, judgement: pod.judgement.kind, stuck };
     });
     this.#sightings = sight(this.#sightings, looks, now);
+    this.#rememberCrashes();
     const late = overdue(this.#sightings, looks, now, this.#deadlineSeconds);
     if (late.length === 0) return undefined;
     const byName = new Map(pods.map((pod) => [pod.name, pod]));
     const seconds = Math.max(...late.map((one) => one.seconds));
     const told = await this.tell(late.map(({ pod }) => byName.get(pod)!));
     return `${late.length === 1 ? "A pod is" : `${late.length} pods are`} stuck, for ${seconds} s: ${told}`;
+  }
+
+  /** A container that crashes again and again runs in between: what is wrong with it has not changed. */
+  #rememberCrashes(): void {
+    const before = this.#crashes;
+    this.#crashes = new Map();
+    for (const { pod, kind } of this.#sightings) {
+      const now = this.#stuck.get(pod);
+      const crash = now?.kind === "crash-loop" ? now : before.get(pod);
+      if (kind !== "crash-loop" || crash === undefined) continue;
+      this.#crashes.set(pod, crash);
+      if (now === undefined || now.kind === "probe") this.#stuck.set(pod, crash);
+    }
   }
 
   /** What is wrong with a pod, as found at the last look, and what to do; undefined when nothing is known. */
@@ -83,10 +99,12 @@ export class StuckWatch {
   async #tellOne(pod: Watched): Promise<string> {
     if (pod.refusal !== undefined) return pod.refusal;
     const events = await this.#read(pod);
-    const stuck = diagnose({ ...pod, pod: pod.facts, events, now: Date.now() });
-    if (stuck !== undefined) this.#stuck.set(pod.name, stuck);
+    if (!this.#crashes.has(pod.name)) {
+      const stuck = diagnose({ ...pod, pod: pod.facts, events, now: Date.now() });
+      if (stuck !== undefined) this.#stuck.set(pod.name, stuck);
+    }
     const fresh = pod.facts === undefined ? eventsOf(events, pod.name) : freshEvents(pod.facts, events);
-    return whyNot(pod.facts, pod.judgement, fresh);
+    return whyNot(pod.facts, pod.judgement, fresh, this.#stuck.get(pod.name)?.what);
   }
 
   async #readEvents(pods: readonly Watched[], now: number): Promise<void> {

@@ -91,6 +91,13 @@ describe("a stuck pod", () => {
       { kind: "crash-loop", what: /Error, exit code 3: no db/, remedy: /previous=true/, patience: 60 },
     ],
     [
+      "ended, and not started again yet",
+      look(pod({ previousContainers: { main: "c1" } }, { terminated: { reason: "Error", exitCode: 2 } }), {
+        events: [event("Unhealthy", "Readiness probe failed")],
+      }),
+      { kind: "crash-loop", what: /Error, exit code 2/, remedy: /log/, patience: 60 },
+    ],
+    [
       "out of memory",
       look(waiting("CrashLoopBackOff", "back-off", { terminated: { reason: "OOMKilled", exitCode: 137 } })),
       { kind: "crash-loop", what: /OOMKilled, exit code 137/, remedy: /memory limit/, patience: 60 },
@@ -183,6 +190,12 @@ describe("a stuck pod", () => {
     ["starting", look(unstarted())],
     ["waiting for init containers", look(waiting("PodInitializing"))],
     ["running, not ready yet, nobody complains", look(pod())],
+    [
+      "its old container has ended, the new one is not there yet",
+      look(pod({ previousContainers: { main: "c2" } }, { terminated: { reason: "Error", exitCode: 143 } }), {
+        events: [event("Unhealthy", "Readiness probe failed")],
+      }),
+    ],
     ["within its grace period", look(pod({ leaving: true, deletionDue: now + 1 }))],
     ["ended, to be replaced", look(pod({ phase: "Failed" }), { judgement: { kind: "leaving" } })],
     ["missing, and nobody says why", look(undefined)],
