@@ -7,7 +7,7 @@ import { appServices, orders, podReports, taskPods } from "../schema/index.ts";
 type PodReport = typeof podReports.$inferSelect;
 
 /** Where a pod lives. */
-export type PodPlace = { service: string; cell: string; cluster: string; namespace: string };
+type PodPlace = { service: string; cell: string; cluster: string; namespace: string };
 
 /** Where a pod of the order's plan lives; undefined when the plan has no such pod. */
 export async function findPlannedPod(tx: Tx, orderId: string, pod: string): Promise<PodPlace | undefined> {
