@@ -29,6 +29,7 @@ export type OrderBody = {
   title: string;
   apps: { service: string; revision?: number }[];
   dependencies?: { service: string; needs: string[] }[];
+  supersedes?: string;
 };
 
 export type Client = {
