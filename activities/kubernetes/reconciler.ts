@@ -15,10 +15,11 @@ import { paths } from "./client.ts";
 import type { List, SetObject } from "./objects.ts";
 import type { Cluster } from "./statefulset/cluster.ts";
 import { closeEpoch, takeEpoch } from "./statefulset/epoch.ts";
-import { duePods, isWindowNeeded, newHands, putRight, settle, type Hands } from "./statefulset/hands.ts";
+import { newHands, putRight, settle, type Hands } from "./statefulset/hands.ts";
 import type { Held } from "./statefulset/held.ts";
 import { isWindowOpen, readNotes, targetHash } from "./statefulset/metadata.ts";
 import { Wake } from "./statefulset/wake.ts";
+import { areAwaited, duePods, isWindowNeeded } from "./statefulset/window.ts";
 import type { NamespaceView } from "./view.ts";
 
 export type ReconcilerOptions = {
@@ -204,7 +205,8 @@ class Repairs {
           targetHash(held.set) !== undefined &&
           duePods(held.set, held.notes.enrolled, pods).length === 0 &&
           !isWindowNeeded(held.set, held.notes, pods);
-        if ((isDone && hands.unknown.size === 0) || hands.forbidden !== undefined || hands.budgets.size > 0) return;
+        const isRefused = hands.budgets.size > 0 && !areAwaited(held.set, held.notes.enrolled, pods);
+        if ((isDone && hands.unknown.size === 0) || hands.forbidden !== undefined || isRefused) return;
         await wake.within(LULL_MS);
         await sleep(GATHER_MS);
       }

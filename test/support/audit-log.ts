@@ -58,6 +58,36 @@ export function imagePatches(path: string, namespace: string): ImagePatch[] {
   });
 }
 
+/** One request to evict a pod, also when it was refused. `uid`: of the pod that was meant. */
+export type EvictionRequest = { pod: string; uid: string; status: number; receivedAt: number; at: number };
+
+export function evictions(path: string, namespace: string): EvictionRequest[] {
+  return readAuditLog(path, { namespace, verb: "create", resource: "pods" })
+    .filter((record) => record.subresource === "eviction")
+    .map(({ name, status, receivedAt, answeredAt, body }) => {
+      const { deleteOptions } = body as { deleteOptions?: { preconditions?: { uid?: string } } };
+      return { pod: name, uid: deleteOptions?.preconditions?.uid ?? "", status, receivedAt, at: answeredAt };
+    });
+}
+
+/** A time in which a set's pods that died came back at its template's revision; `to` is Infinity while it lasts. */
+export type Window = { from: number; to: number };
+
+/** Of one StatefulSet, by the accepted writes of its update strategy. Ms since epoch. */
+export function windows(path: string, namespace: string, set: string): Window[] {
+  const found: Window[] = [];
+  for (const record of readAuditLog(path, { namespace, resource: "statefulsets", name: set })) {
+    const type = (record.body as { spec?: { updateStrategy?: { type?: string } } } | undefined)?.spec?.updateStrategy
+      ?.type;
+    if (record.status >= 300 || record.subresource !== undefined || type === undefined) continue;
+    const last = found.at(-1);
+    const isOpen = last !== undefined && last.to === Infinity;
+    if (type === "OnDelete" && !isOpen) found.push({ from: record.receivedAt, to: Infinity });
+    if (type !== "OnDelete" && isOpen) last.to = record.answeredAt;
+  }
+  return found;
+}
+
 function parse(line: string): AuditRecord[] {
   if (!line.endsWith("}")) return [];
   let read: Line;

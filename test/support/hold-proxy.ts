@@ -24,6 +24,12 @@ export function changesPod(name = ""): Match {
     method === "PATCH" && url.includes(name === "" ? "/pods/" : `/pods/${name}?`) && body.includes("/spec/containers/");
 }
 
+/** An eviction of a pod (of the pod `name`, if given). */
+export function evictsPod(name = ""): Match {
+  return ({ method, url }) =>
+    method === "POST" && (name === "" ? url.endsWith("/eviction") : url.includes(`/pods/${name}/eviction`));
+}
+
 /** A request that is being held. */
 type HeldRequest = {
   request: SeenRequest;

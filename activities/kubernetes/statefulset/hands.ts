@@ -4,19 +4,23 @@
  * and by the reconciler, each under its own epoch.
  */
 import { CellwrightFailure } from "../../../domain/failures.ts";
-import { LABELS, ordinalOf } from "../../../domain/workload/render.ts";
-import type { PodObject, SetObject } from "../objects.ts";
+import { LABELS } from "../../../domain/workload/render.ts";
+import type { PodObject } from "../objects.ts";
 import { isNewer } from "../objects.ts";
 import type { NamespaceView } from "../view.ts";
 import { eachAtOnce, findPod, type Cluster } from "./cluster.ts";
 import { confirmHeld, swapHeld } from "./epoch.ts";
 import { evictPod, type EvictResult } from "./evict.ts";
 import { adopt, fenced, type Held } from "./held.ts";
-import { epochOf, isWindowOpen, mustBeRecreated, targetHash, templateImages, type Notes } from "./metadata.ts";
+import { epochOf, isWindowOpen, mustBeRecreated, targetHash, templateImages } from "./metadata.ts";
 import { patchPod, type PatchResult } from "./patch.ts";
+import { areOthersAwaited, duePods, isAlive, isWindowNeeded } from "./window.ts";
 
 /** How long disruption budgets are left in peace after a refusal, ms. */
 const BUDGET_PAUSE_MS = 500;
+
+/** How long a window waits for pods that are not meant to be at the template's revision and are just coming back, ms. */
+const OTHERS_MS = 10_000;
 
 /** What has been done under one epoch, and what of it is not settled. */
 export type Hands = {
@@ -26,6 +30,8 @@ export type Hands = {
   evicted: Set<string>;
   /** Pod → what a disruption budget said that does not let it go, and since when (ms since epoch). */
   budgets: Map<string, { message: string; since: number }>;
+  /** Since when a window has been waited for (`performance.now()`). */
+  windowSince: number | undefined;
   /** No eviction before this time (`performance.now()`). */
   noEvictionBefore: number;
   /** Pod → what the cluster answered to the last change that it refused. */
@@ -45,6 +51,7 @@ export function newHands(): Hands {
     unknown: new Map(),
     evicted: new Set(),
     budgets: new Map(),
+    windowSince: undefined,
     noEvictionBefore: 0,
     refusals: new Map(),
     forbidden: undefined,
@@ -52,23 +59,6 @@ export function newHands(): Hands {
     notBefore: 0,
     moved: new Set(),
   };
-}
-
-/** Enrolled pods that exist and are not at the template's revision. */
-export function duePods(set: SetObject, enrolled: ReadonlySet<number>, pods: readonly PodObject[]): PodObject[] {
-  const target = targetHash(set);
-  if (target === undefined) return [];
-  return pods.filter((pod) => {
-    const ordinal = ordinalOf(set.metadata.name, pod.metadata.name);
-    return (
-      ordinal !== undefined && enrolled.has(ordinal) && pod.metadata.labels?.[LABELS.hash] !== target && isAlive(pod)
-    );
-  });
-}
-
-/** Not leaving and not at its end: those the controller replaces by itself. */
-function isAlive({ metadata, status }: PodObject): boolean {
-  return metadata.deletionTimestamp === undefined && status?.phase !== "Failed" && status?.phase !== "Succeeded";
 }
 
 /** Takes in what the view knows newer of the workload. Throws Fenced, or NotFound when it is gone. */
@@ -98,6 +88,11 @@ export async function putRight(
   if (target === undefined) return;
   const window = isWindowNeeded(held.set, held.notes, pods);
   if (window !== isWindowOpen(held.set)) {
+    if (window && areOthersAwaited(held.set, held.notes.enrolled, pods)) {
+      hands.windowSince ??= performance.now();
+      if (performance.now() - hands.windowSince < OTHERS_MS) return;
+    }
+    hands.windowSince = undefined;
     await swapHeld(cluster, held, (notes) => notes, { window });
     view.absorbSet(held.set);
     // Pods are made as the controller knows the set: it has to see the window before any pod goes.
@@ -124,25 +119,6 @@ export async function putRight(
       notePatch(cluster, held, view, hands, pod, await patchPod(cluster, pod, change));
     }
   });
-}
-
-/**
- * Whether pods that die have to come back at the template's revision now: while some are to be recreated, and until the
- * last of them is born. Without the window they would come back at the promoted revision, and be recreated once more.
- */
-export function isWindowNeeded(
-  set: SetObject,
-  notes: Pick<Notes, "enrolled" | "recreate" | "shape">,
-  pods: readonly PodObject[],
-): boolean {
-  const target = targetHash(set);
-  // Not known just now: as it is.
-  if (target === undefined) return isWindowOpen(set);
-  if (set.status?.currentRevision === target) return false;
-  if (duePods(set, notes.enrolled, pods).some((pod) => mustBeRecreated(notes, pod))) return true;
-  if (notes.recreate === "" && !isWindowOpen(set)) return false;
-  const alive = new Set(pods.filter(isAlive).map((pod) => ordinalOf(set.metadata.name, pod.metadata.name)));
-  return [...notes.enrolled].some((ordinal) => !alive.has(ordinal));
 }
 
 function notePatch(

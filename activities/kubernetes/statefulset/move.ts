@@ -7,7 +7,7 @@ import type { GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
 import { all, patience, type Cluster } from "./cluster.ts";
 import { budgetReason, heldByBudgets } from "./budgets.ts";
 import { closeEpoch, enrol, takeEpoch } from "./epoch.ts";
-import { catchUp, isWindowNeeded, putRight, settle } from "./hands.ts";
+import { catchUp, putRight, settle } from "./hands.ts";
 import { isWindowOpen, readNotes, type Notes } from "./metadata.ts";
 import { insistOnRevision } from "./right.ts";
 import {
@@ -24,6 +24,7 @@ import {
 import { StuckWatch, type Watched } from "./stuck-watch.ts";
 import { attemptOf } from "./taker.ts";
 import { Wake } from "./wake.ts";
+import { areOthersAwaited, isWindowNeeded } from "./window.ts";
 
 type Input = { parts: GroupPart[]; holder: string; startedAt: number };
 type Moved = Outcome & { pods: PodProgress[] };
@@ -178,7 +179,10 @@ class Mover {
     if (set === undefined) return false;
     const notes = part.held?.notes ?? readNotes(set);
     const enrolled = new Set([...notes.enrolled, ...ordinals]);
-    return isWindowNeeded(set, { ...notes, enrolled }, part.view.pods(part.name));
+    const pods = part.view.pods(part.name);
+    return (
+      isWindowNeeded(set, { ...notes, enrolled }, pods) && (isWindowOpen(set) || !areOthersAwaited(set, enrolled, pods))
+    );
   }
 
   /** The workload must be as this group's order wants it. */
