@@ -235,7 +235,8 @@ function groupsOf(tasks: Task[], pods: TaskPod[]): Static<typeof Group>[] {
 function taskActions(order: Order, task: Task, pipeline: PipelineStateName, app: PipelineRow | undefined): string[] {
   const { pipeline: nested, ignorable = false } = task.definition;
   const standing: TaskStanding = { kind: task.kind, state: task.state, ignorable };
-  if (app && (nested?.rollbackType !== undefined || !app.committed)) standing.committed = app.committed;
+  if (app) standing.committed = app.committed;
+  standing.canRollBack = nested?.rollbackType !== undefined;
   if (app && app.generation !== null) {
     // It never goes forward again, also when its way back was given up.
     standing.committed = true;

@@ -150,14 +150,15 @@ export function allowedOrderVerbs(state: PipelineState): OrderVerb[] {
 }
 
 /**
- * What matters about a task for what may be done with it. `committed` and `turn`: kind `pipeline`, whether it can be
- * rolled back at all and has changed something, and how far it is on its way back.
+ * What matters about a task for what may be done with it. Of kind `pipeline`: whether it has changed something, whether
+ * that can be rolled back at all, and how far it is on its way back.
  */
 export type TaskStanding = {
   kind: TaskKind;
   state: TaskState;
   ignorable: boolean;
   committed?: boolean;
+  canRollBack?: boolean;
   turn?: "turning" | "done" | "cancelled";
 };
 
@@ -187,7 +188,7 @@ export function allowedTaskVerbs(task: TaskStanding, pipeline: PipelineStateName
   if (!paused && !over && !task.committed && !task.turn) verbs.push("cancel");
   if (ROLLING_BACK.includes(pipeline)) return verbs;
   if (task.turn === "turning") verbs.push("cancel-rollback");
-  else if (task.turn !== "done" && task.committed) verbs.push("rollback");
+  else if (task.turn !== "done" && task.committed && task.canRollBack) verbs.push("rollback");
   return verbs;
 }
 
@@ -200,8 +201,8 @@ export function standingOf(state: PipelineState, record: TaskRecord): TaskStandi
     ignorable: definition.ignorable === true,
   };
   if (definition.kind !== "pipeline") return standing;
-  const canGoBack = definition.pipeline?.rollbackType !== undefined;
-  if (canGoBack || !isTaskCommitted(state, record)) standing.committed = isTaskCommitted(state, record);
+  standing.committed = isTaskCommitted(state, record);
+  standing.canRollBack = definition.pipeline?.rollbackType !== undefined;
   if (turn) standing.turn = turn.phase === "stopping" || turn.phase === "back" ? "turning" : turn.phase;
   return standing;
 }

@@ -87,7 +87,7 @@ describe.concurrent("a workflow ended from outside", { timeout: 300_000 }, () =>
     await product.temporal.workflow.getHandle(`${order.workflowId}/cart`).terminate("somebody clicked");
     const failed = await client.waitFor(order.id, "FAILED");
     expect(failed.reason).toMatch(/workflow of cart was terminated from outside/);
-    expect(failed.allowedActions).toEqual(["retry", "pause", "terminate"]);
+    expect(failed.allowedActions).toEqual(["retry", "pause", "rollback", "terminate"]);
     const count = changed().length;
     await sleep(2_000);
     expect(changed()).toHaveLength(count);

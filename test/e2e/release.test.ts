@@ -241,7 +241,7 @@ describe.for(nodeKinds)("a release on %s nodes", { timeout: 300_000, concurrent:
 
     await client.act(order.id, "start", { digest: order.digest ?? "" });
     const waiting = await client.waitFor(order.id, "AWAITING_CONFIRM");
-    expect(waiting.allowedActions).toEqual(["pause", "terminate"]);
+    expect(waiting.allowedActions).toEqual(["pause", "rollback", "terminate"]);
     expect(waiting.apps).toMatchObject([
       { service: "cart", state: "AWAITING_CONFIRM", groups: [{ id: "1", state: "AWAITING_CONFIRM" }] },
       { service: "web", state: "READY", groups: [{ id: "1", state: "WAITING" }] },

@@ -48,7 +48,7 @@ describe.for(nodeKinds)("pause and resume on %s nodes", { timeout: 300_000, conc
     expect(await client.act(order.id, "pause", { reason: "lunch" })).toMatchObject({ state: "PAUSED" });
     // The answer comes when every app has heard of it, not before.
     const paused = await client.read(order.id);
-    expect(paused).toMatchObject({ state: "PAUSED", allowedActions: ["resume", "terminate"] });
+    expect(paused).toMatchObject({ state: "PAUSED", allowedActions: ["resume", "rollback", "terminate"] });
     expect(paused.reason).toContain("lunch");
     expect(paused.apps.map((app) => app.state)).toEqual(["PAUSED", "PAUSED"]);
 
@@ -209,7 +209,7 @@ describe.for(nodeKinds)("retry and terminate on %s nodes", { timeout: 300_000, c
       (now) => now.state === "FAILED" && appOf(now, "web").state === "SUCCEEDED",
     );
     expect(appOf(failed, "cart")).toMatchObject({ state: "FAILED", groups: [{ id: "1", state: "FAILED" }] });
-    expect(failed.allowedActions).toEqual(["retry", "pause", "terminate"]);
+    expect(failed.allowedActions).toEqual(["retry", "pause", "rollback", "terminate"]);
 
     // What was wrong is mended: the containers come up after all.
     for (const pod of await shop.pods("cart")) {
