@@ -221,4 +221,3 @@ describe.concurrent("a world that does not fit", { timeout: 300_000 }, () => {
     await client.drive(order.id);
   });
 });
-});
