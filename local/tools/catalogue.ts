@@ -1,4 +1,5 @@
 import { readTemporalConfiguration } from "../temporal.ts";
+import { type Release, releaseOf } from "./releases.ts";
 
 export const toolNames = [
   "temporal",
@@ -27,6 +28,8 @@ export interface Tool {
   /** Its first group is the version in that output. */
   versionPattern: RegExp;
   build: GoBuild;
+  /** The official download for this machine; undefined where there is none. */
+  release: Release | undefined;
 }
 
 /** How it is built from Go modules. */
@@ -53,6 +56,7 @@ function kubernetes(name: ToolName): Tool {
       package: `k8s.io/kubernetes/cmd/${name}`,
       flags: kubernetesFlags,
     },
+    release: releaseOf(name, kubernetesVersion),
   };
 }
 
@@ -71,6 +75,7 @@ export function toolCatalogue(): Record<ToolName, Tool> {
         package: `github.com/temporalio/cli/cmd/temporal@v${cli}`,
         flags: `-s -w -X github.com/temporalio/cli/temporalcli.Version=${cli}`,
       },
+      release: releaseOf("temporal", cli),
     },
     etcd: {
       name: "etcd",
@@ -78,6 +83,7 @@ export function toolCatalogue(): Record<ToolName, Tool> {
       versionArgs: ["--version"],
       versionPattern: /^etcd Version: (\S+)/m,
       build: { kind: "module", directory: kubernetesModule, package: "go.etcd.io/etcd/server/v3", flags: "-s -w" },
+      release: releaseOf("etcd", "3.6.4"),
     },
     "kube-apiserver": kubernetes("kube-apiserver"),
     "kube-controller-manager": kubernetes("kube-controller-manager"),
@@ -89,6 +95,7 @@ export function toolCatalogue(): Record<ToolName, Tool> {
       versionArgs: ["--version"],
       versionPattern: /^kwok version v(\S+)/m,
       build: { kind: "install", package: "sigs.k8s.io/kwok/cmd/kwok@v0.7.0", flags: "-s -w" },
+      release: releaseOf("kwok", "0.7.0"),
     },
     kubectl: {
       ...kubernetes("kubectl"),
