@@ -38,17 +38,6 @@ export type PipelineResult = {
   answers?: { id: string; answer: Answer }[];
 };
 
-export type PodReportInput = {
-  /** Id of the stored question. */
-  report: string;
-  /** Task queue of the pod's cluster. */
-  queue: string;
-  title: string;
-};
-
-/** `failure`: why there is no answer, for a person. */
-export type PodReportResult = { failure?: string };
-
 const KIND = defineSearchAttributeKey("CellwrightKind", "KEYWORD");
 const ORDER_ID = defineSearchAttributeKey("CellwrightOrderId", "KEYWORD");
 export const STATE = defineSearchAttributeKey("CellwrightState", "KEYWORD");

@@ -2,7 +2,17 @@
 import { isCancellation } from "@temporalio/workflow";
 import type { Invocation } from "../domain/pipeline/task.ts";
 import { describeFailure, invoke } from "./calls.ts";
-import type { PodReportInput, PodReportResult } from "./messages.ts";
+
+export type PodReportInput = {
+  /** Id of the stored question. */
+  report: string;
+  /** Task queue of the pod's cluster. */
+  queue: string;
+  title: string;
+};
+
+/** `failure`: why there is no answer, for a person. */
+export type PodReportResult = { failure?: string };
 
 /** A person waits for it. Milliseconds. */
 const BOUNDS = { attempt: 10_000, total: 12_000, heartbeat: 10_000, queueWait: 6_000 };

@@ -3,7 +3,7 @@ import type { Client } from "@temporalio/client";
 import { ORCHESTRATOR_QUEUE } from "../../domain/pipeline/task.ts";
 import { clusterQueue } from "../../domain/release/compile-app.ts";
 import type { PodReports } from "../../domain/workload/pod-report.ts";
-import type { PodReportInput, PodReportResult } from "../../workflows/messages.ts";
+import type { PodReportInput, PodReportResult } from "../../workflows/pod-report.ts";
 import { isOutOfReach } from "./orders.ts";
 
 /** How long a person waits. The workflow ends a little later by itself, should nobody wait any more. Milliseconds. */

@@ -2,7 +2,7 @@ import Type, { type Static } from "typebox";
 import { countCatalogue, countOrders } from "../../db/repositories/dashboard.ts";
 import { getGroup } from "../../db/repositories/groups.ts";
 import { WorkspaceGroupName } from "../../domain/catalogue/names.ts";
-import { bucketOf, BUCKETS, type Bucket } from "../../domain/pipeline/buckets.ts";
+import { bucketOf, BUCKETS, type Bucket } from "../../domain/dashboard/buckets.ts";
 import { PIPELINE_STATES } from "../../domain/pipeline/states.ts";
 import { accessOf, noGroup } from "../access/authorise.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
@@ -13,7 +13,7 @@ const tags: Tag[] = ["dashboard"];
 /** How long an order that has ended is still counted. Milliseconds. */
 const RECENT = 24 * 60 * 60 * 1000;
 
-const counts = <Name extends string>(names: readonly Name[], description: string) =>
+const counts = (names: readonly string[], description: string) =>
   Type.Object(Object.fromEntries(names.map((name) => [name, Type.Integer({ minimum: 0 })])), { description });
 
 const Dashboard = Type.Object({

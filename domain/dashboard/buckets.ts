@@ -1,5 +1,5 @@
 /** The few words in which a dashboard speaks of orders. */
-import type { PipelineStateName } from "./states.ts";
+import type { PipelineStateName } from "../pipeline/states.ts";
 
 export const BUCKETS = ["NOT_RELEASED", "RELEASING", "BLOCKED", "WAITING_CONFIRM", "SUCCEEDED", "ABNORMAL"] as const;
 export type Bucket = (typeof BUCKETS)[number];
