@@ -273,6 +273,7 @@ function dependenciesBroken(
 function notAllowed(auditLog: string, namespace: string, since: number): string[] {
   const may = new Set([
     "patch pods",
+    "create pods/eviction",
     ...["statefulsets", "services"].flatMap((what) => [`create ${what}`, `patch ${what}`, `delete ${what}`]),
   ]);
   return readAuditLog(auditLog, { namespace })

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { keepPodStates } from "../../../activities/kubernetes/operations/pod-states.ts";
 import { createDatabase, type DatabaseHandle } from "../../../db/client.ts";
 import { mayChange } from "../../../db/repositories/locks.ts";
+import { supersedingRun } from "../../../db/repositories/runs.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/database.ts";
 import { until } from "../../support/workloads.ts";
 
@@ -35,6 +36,24 @@ test("an order may change a service while it runs and holds the lock", async () 
   // An abandoned order keeps its locks, and may not act all the same.
   await pool.query("update orders set state = 'ABANDONED', ended_at = now() where id = 'o1'");
   expect(await mayChange(db, "o1", "cart")).toContain("has ended (ABANDONED)");
+});
+
+test("a later run of an app's pipeline makes what earlier ones set going void", async () => {
+  const { db, pool } = handle;
+  const task = async (id: string, subject: string, kind: string, attempt: number) =>
+    pool.query(
+      `insert into tasks (order_id, id, generation, stream, subject, kind, place, definition, attempt)
+       values ('o2', $1, 1, 'o2/' || $2, $2, $3, 0, '{}', $4)`,
+      [id, subject, kind, attempt],
+    );
+  await task("move", "cart", "activity", 3);
+  await task("other", "stock", "activity", 1001);
+  await task("pipeline", "cart", "pipeline", 1001);
+  expect(await supersedingRun(db, "o2", "cart", 1)).toBeUndefined();
+  await task("freeze", "cart", "activity", 1001);
+  expect(await supersedingRun(db, "o2", "cart", 1000)).toContain("attempt 1001");
+  expect(await supersedingRun(db, "o2", "cart", 1001)).toBeUndefined();
+  expect(await supersedingRun(db, "o1", "cart", 1)).toBeUndefined();
 });
 
 test("a state that could not be written is written later, though nothing changes any more", async () => {
