@@ -111,7 +111,7 @@ async function start({ db, engine }: Deps, request: FastifyRequest, id: string):
   const made = `The revision and its order ${id} have been created, and the order has not been started: `;
   if (order.state === "INITIALIZING") {
     const detail = `${made}its preview is not there yet. Start it then, or repeat this request with the same Idempotency-Key.`;
-    throw new Problem("unavailable", detail, { members: { order: id }, headers: { "Retry-After": "5" } });
+    throw new Problem("unavailable", detail, { members: { orderId: id }, headers: { "Retry-After": "5" } });
   }
   // Started before, or not possible, which the order says itself.
   if (order.state !== "READY" || order.digest === null) return;
@@ -132,7 +132,7 @@ async function start({ db, engine }: Deps, request: FastifyRequest, id: string):
       throw new Problem(
         "unavailable",
         `The revision and its order ${id} have been created; whether the order has been started is not known yet: read it, or repeat this request with the same Idempotency-Key.`,
-        { members: { order: id }, headers: { "Retry-After": "2" } },
+        { members: { orderId: id }, headers: { "Retry-After": "2" } },
       );
   }
 
@@ -140,7 +140,7 @@ async function start({ db, engine }: Deps, request: FastifyRequest, id: string):
     const why = await refusalProblem({ db, engine }, order, refusal);
     return new Problem(why.kind, `${made}${why.message}`, {
       ...why.options,
-      members: { ...why.options.members, order: id },
+      members: { ...why.options.members, orderId: id },
     });
   }
 }
