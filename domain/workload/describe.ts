@@ -1,6 +1,6 @@
 /** Says in short sentences how two rendered things differ. Values that may be secret are never said. */
 import { stableJson } from "../json.ts";
-import type { Json, JsonObject } from "./manifest.ts";
+import { own, type Json, type JsonObject } from "./manifest.ts";
 
 type Item = {
   name?: string;
@@ -52,12 +52,14 @@ function compare(place: Place, a: Json, b: Json): string[] {
   if (stableJson({ it: a }) === stableJson({ it: b })) return [];
   const name = place.path.at(-1) ?? "";
   if (isList(a) || isList(b)) {
-    const keyed = KEYED[name];
+    const keyed = own(KEYED, name);
     if (keyed !== undefined && isListOrNothing(a) && isListOrNothing(b)) return compareItems(place, keyed, a, b);
     return [say(place, a, b)];
   }
   const areMaps = isMap(a) && isMap(b);
-  const noun = NOUNS[name];
+  // What inside it differs is not said either.
+  if (areMaps && place.secret) return [say(place, a, b)];
+  const noun = own(NOUNS, name);
   if (areMaps || (noun !== undefined && isMapOrNothing(a) && isMapOrNothing(b))) {
     const [before, after]: [JsonObject, JsonObject] = [a ?? {}, b ?? {}];
     const secret = place.secret || SECRET.has(name);
@@ -66,7 +68,7 @@ function compare(place: Place, a: Json, b: Json): string[] {
         noun === undefined
           ? { ...place, secret, path: [...place.path, key] }
           : { secret, things: [...place.things, `${noun} ${key}`], path: [] };
-      return compare(inner, before[key], after[key]);
+      return compare(inner, own(before, key), own(after, key));
     });
   }
   return [say(place, a, b)];

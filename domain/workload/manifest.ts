@@ -53,3 +53,8 @@ export function unlessEmpty(name: string, value: Json): JsonObject {
   const empty = value === undefined || (typeof value === "object" && value !== null && isEmpty(value));
   return empty ? {} : { [name]: value };
 }
+
+/** The entry of a record that people name the keys of: a container may be called "constructor". */
+export function own<T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined {
+  return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
+}

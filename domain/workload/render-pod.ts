@@ -6,7 +6,7 @@
 import type { EnvironmentVariable, Hook, HttpGet, InitContainer, Probe } from "../catalogue/template/container.ts";
 import type { Container } from "../catalogue/template/container.ts";
 import { VOLUME_SOURCES, type Volume } from "../catalogue/template/volume.ts";
-import { LABELS, ownLabels, unlessEmpty } from "./manifest.ts";
+import { LABELS, own, ownLabels, unlessEmpty } from "./manifest.ts";
 import type { Json, JsonObject, Rendering } from "./manifest.ts";
 import type { Placement } from "./placement.ts";
 import { renderScheduling } from "./render-scheduling.ts";
@@ -218,9 +218,4 @@ function injectedEnvironment(placement: Placement): Json[] {
 /** `{ [name]: value }`, or nothing where it says what its absence says: equal meanings give equal texts. */
 function unlessFalse(name: string, value: string | boolean | undefined): JsonObject {
   return value === undefined || value === false || value === "" ? {} : { [name]: value };
-}
-
-/** The entry of a record that people name the keys of: a container may be called "constructor". */
-function own<T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined {
-  return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
 }

@@ -81,8 +81,8 @@ function expressionFaults({ key, operator, values = [] }: Expression, field: str
       break;
     case "Gt":
     case "Lt":
-      if (values.length !== 1 || !/^-?(0|[1-9][0-9]{0,17})$/.test(values[0] ?? "")) {
-        faults.push({ field: at, message: `must be one whole number with ${operator}, as a text` });
+      if (values.length !== 1 || !/^(0|[1-9][0-9]{0,17})$/.test(values[0] ?? "")) {
+        faults.push({ field: at, message: `must be one whole number from 0 on with ${operator}, as a text` });
       }
       break;
     default:
