@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { finished } from "node:stream/promises";
 import type { Readable } from "node:stream";
@@ -9,7 +10,7 @@ const block = 512;
  * @throws when the archive does not hold it, or ends before it does
  */
 export async function extractMember(archive: Readable, name: string, target: string): Promise<void> {
-  let rest = Buffer.alloc(0);
+  let rest: Buffer = Buffer.alloc(0);
   /** Bytes of the present entry that are still to come, and of the padding behind them. */
   let content = 0;
   let padding = 0;
@@ -20,9 +21,7 @@ export async function extractMember(archive: Readable, name: string, target: str
       if (content > 0) {
         const piece = rest.subarray(0, content);
         if (piece.length === 0) break;
-        if (output !== undefined && !output.write(piece)) {
-          await new Promise((resolve) => output?.once("drain", resolve));
-        }
+        if (output !== undefined && !output.write(piece)) await once(output, "drain");
         content -= piece.length;
         rest = rest.subarray(piece.length);
         if (content > 0) break;
