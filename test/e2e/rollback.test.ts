@@ -203,8 +203,8 @@ describe("restores the whole revision", () => {
     const kinds = planned.apps[0]?.groups.flatMap((group) => group.pods.map((pod) => `${pod.name} ${pod.change}`));
     expect(kinds).toEqual([
       "cart-cell-a-0 RECREATE",
-      "cart-cell-b-0 CREATE",
       "cart-cell-a-1 RECREATE",
+      "cart-cell-b-0 CREATE",
       "cart-cell-a-2 CREATE",
     ]);
     await client.waitFor(id, "AWAITING_CONFIRM");
