@@ -12,6 +12,13 @@ export function containerFaults(template: PodTemplate, volumes: ReadonlySet<stri
   const initContainers = located(template.initContainers, "/template/initContainers");
   return [
     ...togetherFaults(containers, initContainers),
+    ...repeated(
+      located(template.imagePullSecrets, "/template/imagePullSecrets").map(({ item, field }) => ({
+        field: `${field}/name`,
+        key: item.name,
+      })),
+      (first) => `is named twice (${first}); keep one`,
+    ),
     ...[...initContainers, ...containers].flatMap(({ item, field }) => [
       ...imageFaults(item.image, `${field}/image`),
       ...environmentFaults(item, field),

@@ -126,6 +126,12 @@ describe("the template of an app service", () => {
       /platform sets itself/,
     ],
     [
+      "a pull secret twice",
+      body({ imagePullSecrets: [{ name: "r" }, { name: "r" }] }),
+      "/template/imagePullSecrets/1/name",
+      /keep one/,
+    ],
+    [
       "an init container of a container's name",
       body({ initContainers: [{ name: "main", image: "b" }] }),
       "/template/initContainers/0/name",
