@@ -23,6 +23,8 @@ export type OrchestratorConfig = WorkerConfig & {
   queueWait: number;
   /** Workflows continue as new beyond that many history events; when the server suggests it unless told. */
   historyLimit: number | undefined;
+  /** How long audit records and idempotency keys are kept, days. */
+  retention: { auditDays: number; keyDays: number };
   /** Prebuilt workflow code; without it the worker builds its own at the start. */
   bundle: string | undefined;
 };
@@ -187,6 +189,10 @@ export function readOrchestratorConfig(env: NodeJS.ProcessEnv = process.env): Or
     ...common(env, read),
     queueWait: read.count("CELLWRIGHT_QUEUE_WAIT_SECONDS", 300, 5, 86_400) * 1000,
     historyLimit: historyLimit(read),
+    retention: {
+      auditDays: read.count("CELLWRIGHT_AUDIT_DAYS", 400, 1, 36_500),
+      keyDays: read.count("CELLWRIGHT_KEY_DAYS", 7, 1, 365),
+    },
     bundle: env["CELLWRIGHT_WORKFLOW_BUNDLE"] || undefined,
   };
   read.done();

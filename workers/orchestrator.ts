@@ -20,6 +20,7 @@ import {
   tellReady,
   untilItWorks,
 } from "./process.ts";
+import { keepRetention } from "./retention.ts";
 import { keepUp } from "./upkeep.ts";
 
 const config = readOrchestratorConfig();
@@ -59,11 +60,13 @@ runProcess(log, async (signal) => {
   });
   const running = worker.run();
   const upkeep = keepUp({ db: database.db, client, subjectsOf, engine, log, signal });
+  const retention = keepRetention({ db: database.db, log, signal, ...config.retention });
   tellReady(config.readyFile, log);
   await Promise.race([aborted(signal), running]);
   if (worker.getState() === "RUNNING") worker.shutdown();
   await running;
   await upkeep;
+  await retention;
   await connection.close();
   await native.close();
   await database.close();

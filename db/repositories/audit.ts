@@ -1,4 +1,4 @@
-import { and, between, desc, eq, gte, inArray, lt, sql } from "drizzle-orm";
+import { and, asc, between, desc, eq, gte, inArray, lt, sql } from "drizzle-orm";
 import type { Tx } from "../client.ts";
 import { auditRecords } from "../schema/access.ts";
 import { page, present, type Page, type PageRequest } from "./rows.ts";
@@ -44,6 +44,21 @@ export interface AuditFilter {
 
 export async function recordAudit(tx: Tx, record: NewAuditRecord): Promise<void> {
   await tx.insert(auditRecords).values(record);
+}
+
+/**
+ * Deletes the oldest records from before a time, at most `limit` of them.
+ * @returns how many are gone; fewer than the limit when none is left
+ */
+export async function pruneAuditRecords(tx: Tx, before: Date, limit: number): Promise<number> {
+  const old = tx
+    .select({ id: auditRecords.id })
+    .from(auditRecords)
+    .where(lt(auditRecords.at, before))
+    .orderBy(asc(auditRecords.at))
+    .limit(limit);
+  const { rowCount } = await tx.delete(auditRecords).where(inArray(auditRecords.id, old));
+  return rowCount ?? 0;
 }
 
 /**

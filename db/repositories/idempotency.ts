@@ -1,4 +1,4 @@
-import { and, eq } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { Tx } from "../client.ts";
 import { idempotencyKeys } from "../schema/access.ts";
 
@@ -45,6 +45,18 @@ export async function claimKey(tx: Tx, call: KeyedCall): Promise<KeyClaim> {
 /** Stores the answer of a claimed key. Work that is done in the transaction of the claim is answered there too. */
 export async function storeAnswer(tx: Tx, call: KeyedCall, answer: StoredAnswer): Promise<void> {
   await tx.update(idempotencyKeys).set({ status: answer.status, body: answer.body }).where(at(call));
+}
+
+/**
+ * Forgets the oldest keys from before a time, at most `limit` of them: a call that is repeated after that is a new one.
+ * @returns how many are gone; fewer than the limit when none is left
+ */
+export async function pruneKeys(tx: Tx, before: Date, limit: number): Promise<number> {
+  const { rowCount } = await tx.execute(sql`
+    delete from ${idempotencyKeys} where ctid = any(array(
+      select ctid from ${idempotencyKeys} where ${idempotencyKeys.createdAt} < ${before.toISOString()}::timestamptz
+      order by ${idempotencyKeys.createdAt} limit ${limit}))`);
+  return rowCount ?? 0;
 }
 
 function at(call: KeyedCall) {

@@ -3,7 +3,10 @@ import { describe, expect, test } from "vitest";
 import { placeOf, type RoutePermission } from "../../../api/access/place.ts";
 
 const route = (method: string, url: string, permission?: RoutePermission, schema: object = {}): RouteOptions => ({
-  ...{ method, url: `/api/v1${url}`, schema, handler: () => "" },
+  method,
+  url: `/api/v1${url}`,
+  schema,
+  handler: () => "",
   config: permission === undefined ? {} : { permission },
 });
 const verbs = (...names: string[]) => ({ params: { properties: { verb: { enum: names } } } });
