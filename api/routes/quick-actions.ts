@@ -38,7 +38,7 @@ const options = {
     }),
   ),
 };
-const ChangeImageBody = Type.Object(
+export const ChangeImageBody = Type.Object(
   {
     container: Type.Optional(ContainerName),
     image: Type.String({

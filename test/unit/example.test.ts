@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { schemaFaults } from "../../domain/catalogue/faults.ts";
+import { ChangeImageBody } from "../../api/routes/quick-actions.ts";
 import { checkRevision } from "../../domain/catalogue/validate.ts";
 import { type Call, readCalls } from "../../local/example-calls.ts";
 import { projectRoot } from "../../local/paths.ts";
@@ -58,5 +60,10 @@ describe("the example", () => {
     const second = readTry("cart-1.1.0.json");
     expect(second).toEqual(JSON.parse(first.replace("shop/cart:1.0.0", "shop/cart:1.1.0")));
     expect(checkRevision("cart", second)).toMatchObject({ ok: true });
+  });
+
+  test("offers a quick change of the cart's image", () => {
+    const body = readTry("image-cart.json");
+    expect(schemaFaults(ChangeImageBody, body)).toEqual([]);
   });
 });
