@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const modules = join(root, "node_modules");
-const programs = { start: "start.ts", test: "test.ts", bench: "bench.ts" };
+const programs = { start: "start.ts", test: "test.ts", bench: "bench.ts", "rotate-keys": "rotate-keys.ts" };
 
 const [name = "", ...args] = process.argv.slice(2);
 if (!Object.hasOwn(programs, name))

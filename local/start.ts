@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { releaseExample } from "./example.ts";
-import { audience, ensureIdentity, issuer, writeSecret } from "./identity.ts";
+import { audience, ensureIdentity, issuer, writeTokens } from "./identity.ts";
 import { onStopRequest } from "./lifetime.ts";
 import { localDirectory } from "./paths.ts";
 import { DirectoryInUseError } from "./process-registry.ts";
@@ -92,12 +92,7 @@ async function start(): Promise<void> {
   const stack = await startStack({ directory, supervisor, tools, ports, parts, realNodes, log });
 
   const identity = await ensureIdentity(join(directory, "identity"));
-  const [token, viewerToken] = [
-    await identity.issueToken("local-admin", ["admin"]),
-    await identity.issueToken("local-viewer", ["viewer"]),
-  ];
-  writeSecret(join(directory, "token"), token);
-  writeSecret(join(directory, "viewer-token"), viewerToken);
+  const token = await writeTokens(directory, identity);
 
   const host = "127.0.0.1";
   const url = `http://${host}:${ports.api}`;
