@@ -82,7 +82,7 @@ export function renderFixed({ placement, spec }: Rendering): JsonObject {
 export function renderServices(rendering: Rendering): Manifest[] {
   const { placement, spec } = rendering;
   return [
-    renderService(rendering),
+    renderGoverning(rendering),
     ...spec.access.services.map(({ name, type, ports }) =>
       renderOne(rendering, `${placement.service}-${name}`, {
         ...(type === "Headless" ? { clusterIP: "None" } : { type: "ClusterIP" }),
@@ -96,7 +96,7 @@ export function renderServices(rendering: Rendering): Manifest[] {
 }
 
 /** The governing headless Service of all cells of an app service in one namespace. */
-export function renderService(rendering: Rendering): Manifest {
+function renderGoverning(rendering: Rendering): Manifest {
   return renderOne(rendering, rendering.placement.service, {
     clusterIP: "None",
     ...unlessEmpty("ports", governingPorts(rendering)),
