@@ -4,6 +4,8 @@ import type { ContainerFacts, Judgement, PodFacts } from "./updated.ts";
 export type PodEvent = { type: string; reason: string; message: string; count: number; at: number };
 
 const LONGEST = 300;
+/** So much of an event's message shows that it has been told already. */
+const TELLING = 80;
 /** Clocks of a cluster and its workers may differ by so much, and events have whole seconds. Milliseconds. */
 const SKEW = 5_000;
 /** Warnings that a kubelet repeats for every pod, well or not. */
@@ -22,7 +24,7 @@ export function whyNot(
   known: string = state(pod, judgement),
 ): string {
   const warning = lastWarning(events);
-  const isNew = warning !== undefined && !known.includes(clip(saying(warning)));
+  const isNew = warning !== undefined && !known.includes(clip(warning.message).slice(0, TELLING));
   const parts = [known, isNew ? `event ${saying(warning)}` : undefined].filter((part) => part !== undefined);
   return clip(parts.join("; "));
 }

@@ -5,8 +5,9 @@
  * Reasons are those that the kubelet (pkg/kubelet/images, container), the scheduler and the StatefulSet controller
  * report; their own words are kept, because they know more than any rule here.
  */
-import { clip, containerTrouble, eventsOf, freshEvents, saying, type PodEvent } from "./reason.ts";
-import type { ContainerFacts, Judgement, PodFacts } from "./updated.ts";
+import { clip, eventsOf, freshEvents, saying, type PodEvent } from "./reason.ts";
+import { diagnoseContainer, last, missingObject } from "./stuck-container.ts";
+import type { Judgement, PodFacts } from "./updated.ts";
 
 export type StuckKind =
   /** Its image cannot be had. */
@@ -95,7 +96,7 @@ function notReady(pod: PodFacts, events: readonly PodEvent[]): Stuck | undefined
   }
   const containers = [...(pod.initContainers ?? []), ...pod.containers];
   for (const container of containers) {
-    const found = containerStuck(container) ?? crashed(pod, container);
+    const found = diagnoseContainer(pod, container, events);
     if (found !== undefined) return found;
   }
   const silent = last(events, "NodeNotReady");
@@ -153,88 +154,6 @@ function probe(events: readonly PodEvent[]): Stuck | undefined {
   };
 }
 
-const IMAGE_PATIENCE: Readonly<Record<string, number>> = {
-  ErrImagePull: 60,
-  ImagePullBackOff: 60,
-  RegistryUnavailable: 60,
-  ImageInspectError: 60,
-  SignatureValidationFailed: 15,
-  // Neither a spelling nor a policy changes by itself.
-  InvalidImageName: 10,
-  ErrImageNeverPull: 10,
-};
-
-function containerStuck(container: ContainerFacts): Stuck | undefined {
-  const { waiting } = container;
-  if (waiting === undefined) return undefined;
-  const what = clip(containerTrouble(container) ?? "");
-  const patience = IMAGE_PATIENCE[waiting.reason];
-  if (patience !== undefined) return { kind: "image", what, remedy: imageRemedy(waiting.reason), patience };
-  switch (waiting.reason) {
-    case "CreateContainerConfigError": {
-      const missing = missingObject(waiting.message ?? "");
-      return {
-        kind: "container",
-        what,
-        remedy:
-          missing === undefined
-            ? "mend what the message names, or release a revision without it; then retry"
-            : `create ${missing}, or release a revision that does not refer to it; then retry`,
-        patience: 30,
-      };
-    }
-    case "CreateContainerError":
-    case "RunContainerError":
-    case "PreCreateHookError":
-    case "PreStartHookError":
-    case "PostStartHookError":
-    case "StartError":
-      return {
-        kind: "container",
-        what,
-        remedy: "mend the command, the hook or the setting that the message names in a new revision, or roll back",
-        patience: 60,
-      };
-    case "CrashLoopBackOff":
-      return crashing(container);
-    default:
-      return undefined;
-  }
-}
-
-/** It has ended, and its next run is not due yet; the end of the container that was there before a change is none. */
-function crashed({ previousContainers }: PodFacts, container: ContainerFacts): Stuck | undefined {
-  const { waiting, terminated, id, name } = container;
-  if (waiting !== undefined || terminated === undefined || id === undefined) return undefined;
-  const before = previousContainers?.[name];
-  return before === id || before === "" ? undefined : crashing(container);
-}
-
-function crashing(container: ContainerFacts): Stuck {
-  const { terminated, restarts } = container;
-  return {
-    kind: "crash-loop",
-    what: clip(containerTrouble(container) ?? ""),
-    remedy:
-      terminated?.reason === "OOMKilled"
-        ? "raise the container's memory limit, or make it use less, in a new revision"
-        : "read the log of the container's last run (previous=true); then release a mended revision, or roll back",
-    patience: 60,
-    ...(restarts === undefined ? {} : { restarts }),
-  };
-}
-
-function imageRemedy(reason: string): string {
-  switch (reason) {
-    case "InvalidImageName":
-      return "release a revision with a valid image name";
-    case "ErrImageNeverPull":
-      return "put the image on the cell's nodes, or release a revision that may pull it";
-    default:
-      return "check that the image and its tag exist, and that the nodes reach the registry and may pull from it (pull secrets); then retry, or release another image";
-  }
-}
-
 function leaving(pod: PodFacts, now: number): Stuck | undefined {
   if (pod.deletionDue === undefined || now <= pod.deletionDue) return undefined;
   const due = `its grace period ended at ${new Date(pod.deletionDue).toISOString().slice(11, 19)} UTC`;
@@ -275,18 +194,4 @@ function refused(said: string, what: string): Stuck {
       : "ask who runs the admission policy that is named here, or release a revision that it lets pass; then retry",
     patience: 30,
   };
-}
-
-/** The ConfigMap, Secret or key that is said to be missing. */
-function missingObject(message: string): string | undefined {
-  const key = /couldn't find key (\S+) in (ConfigMap|Secret) (\S+)/i.exec(message);
-  if (key !== null) return `key ${key[1]} of ${key[2]} ${key[3]}`;
-  const object = /(configmap|secret|persistentvolumeclaim) "([^"]+)" not found/i.exec(message);
-  if (object === null) return undefined;
-  const kinds: Record<string, string> = { configmap: "ConfigMap", secret: "Secret" };
-  return `${kinds[object[1]!.toLowerCase()] ?? "PersistentVolumeClaim"} ${object[2]}`;
-}
-
-function last(events: readonly PodEvent[], ...reasons: string[]): PodEvent | undefined {
-  return events.filter(({ reason }) => reasons.includes(reason)).toSorted((a, b) => b.at - a.at)[0];
 }

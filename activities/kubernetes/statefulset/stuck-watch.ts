@@ -71,10 +71,12 @@ export class StuckWatch {
     this.#crashes = new Map();
     for (const { pod, kind } of this.#sightings) {
       const now = this.#stuck.get(pod);
-      const crash = now?.kind === "crash-loop" ? now : before.get(pod);
-      if (kind !== "crash-loop" || crash === undefined) continue;
+      // What the kubelet says while it waits is more telling than that the container has just ended.
+      const isTelling = now?.kind === "crash-loop" && /BackOff/.test(now.what);
+      const crash = isTelling ? now : (before.get(pod) ?? now);
+      if (kind !== "crash-loop" || crash?.kind !== "crash-loop") continue;
       this.#crashes.set(pod, crash);
-      if (now === undefined || now.kind === "probe") this.#stuck.set(pod, crash);
+      if (now === undefined || now.kind === "probe" || now.kind === "crash-loop") this.#stuck.set(pod, crash);
     }
   }
 

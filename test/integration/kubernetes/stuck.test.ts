@@ -72,7 +72,7 @@ describe.concurrent("stuck pods", { timeout: 120_000 }, () => {
     expect(seconds).toBeLessThan(20);
     expect(moved).toMatchObject({
       outcome: "failed",
-      reason: expect.stringMatching(/event FailedCreate.*exceeded quota: small.*To do: raise the namespace's quota/),
+      reason: expect.stringMatching(/cannot be created: .*exceeded quota: small.*To do: raise the namespace's quota/),
     });
     const states = moved.pods.map((pod) => pod.state);
     expect(states.toSorted()).toEqual(["FAILED", "UPDATED", "UPDATED"]);

@@ -98,6 +98,25 @@ describe("a stuck pod", () => {
       { kind: "crash-loop", what: /Error, exit code 2/, remedy: /log/, patience: 60 },
     ],
     [
+      "the old container has ended, and the new image cannot be pulled: a kubelet calls that a crash loop",
+      look(
+        pod(
+          { previousContainers: { main: "c2" } },
+          {
+            waiting: { reason: "CrashLoopBackOff", message: "back-off 10s" },
+            terminated: { reason: "Completed", exitCode: 0 },
+          },
+        ),
+        {
+          events: [
+            event("Failed", 'Failed to pull image "cart:2": not found'),
+            event("BackOff", "Back-off restarting"),
+          ],
+        },
+      ),
+      { kind: "image", what: /cart:2\): Failed: Failed to pull/, remedy: /tag exist/, patience: 60 },
+    ],
+    [
       "out of memory",
       look(waiting("CrashLoopBackOff", "back-off", { terminated: { reason: "OOMKilled", exitCode: 137 } })),
       { kind: "crash-loop", what: /OOMKilled, exit code 137/, remedy: /memory limit/, patience: 60 },
@@ -195,6 +214,15 @@ describe("a stuck pod", () => {
       look(pod({ previousContainers: { main: "c2" } }, { terminated: { reason: "Error", exitCode: 143 } }), {
         events: [event("Unhealthy", "Readiness probe failed")],
       }),
+    ],
+    [
+      "its old container has ended, and a kubelet waits before it starts the new one",
+      look(
+        pod(
+          { previousContainers: { main: "c2" } },
+          { waiting: { reason: "CrashLoopBackOff" }, terminated: { reason: "Completed", exitCode: 0 } },
+        ),
+      ),
     ],
     ["within its grace period", look(pod({ leaving: true, deletionDue: now + 1 }))],
     ["ended, to be replaced", look(pod({ phase: "Failed" }), { judgement: { kind: "leaving" } })],
