@@ -9,7 +9,7 @@ import { Revision, RevisionSpec } from "../catalogue/revision.ts";
 
 const closed = { additionalProperties: false } as const;
 
-export const REVISION_STATES = ["SUBMITTED", "RELEASED"] as const;
+const REVISION_STATES = ["SUBMITTED", "RELEASED"] as const;
 
 const time = Type.String({ format: "date-time" });
 
