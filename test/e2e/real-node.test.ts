@@ -13,7 +13,14 @@ beforeAll(async () => {
 });
 afterAll(() => product?.stop());
 
-type ContainerStatus = { containerID?: string; imageID?: string; restartCount?: number };
+type ContainerStatus = {
+  containerID?: string;
+  imageID?: string;
+  restartCount?: number;
+  lastState?: { terminated?: { exitCode: number } };
+};
+
+const uidsOf = (pods: readonly PodObject[]): string[] => pods.map((pod) => pod.metadata.uid);
 
 const statusOf = (pod: PodObject | undefined): ContainerStatus => pod?.status?.containerStatuses?.[0] ?? {};
 
@@ -130,5 +137,65 @@ describe.runIf(hasRealNodes).concurrent("on a real node", { timeout: 300_000 }, 
     const order = await client.release(shop.body(["cart"]));
     await client.drive(order.id);
     expect(Object.values(await shop.tags())).toEqual(["3", "3"]);
+  });
+
+  test("a container that does not end within its grace period is killed, in place and when its pod is recreated", async () => {
+    const { client } = product;
+    const grace = 3;
+    const shop = await createShop(product, { nodes: "real", services: { cart: 1 }, release: straight });
+    const release = async (input: Parameters<Shop["revision"]>[1]): Promise<{ pods: PodObject[]; seconds: number }> => {
+      await shop.revision("cart", { grace, ...input });
+      const begin = Date.now();
+      const order = await client.release(shop.body(["cart"]));
+      await client.drive(order.id);
+      return { pods: await shop.pods(), seconds: (Date.now() - begin) / 1000 };
+    };
+    const { pods: born } = await release({ tag: "stubborn-1" });
+
+    // It would take a minute if it were asked only.
+    const inPlace = await release({ tag: "stubborn-2" });
+    expect(uidsOf(inPlace.pods)).toEqual(uidsOf(born));
+    for (const pod of inPlace.pods) expect(statusOf(pod).lastState?.terminated?.exitCode).toBe(137);
+    for (const { storedAt, upAt = 0 } of podChanges(product.auditLog, shop.namespace)) {
+      expect(upAt - storedAt).toBeGreaterThan(grace * 1000 - 500);
+    }
+
+    const recreated = await release({ tag: "2", level: "2" });
+    expect(uidsOf(recreated.pods)).not.toEqual(uidsOf(born));
+    expect(recreated.seconds).toBeGreaterThan(grace);
+    expect(recreated.seconds).toBeLessThan(50);
+    for (const pod of recreated.pods) expect((await askPod(pod)).version).toBe("2");
+  });
+
+  test("a disruption budget that refuses blocks the order by its name, until it allows", async () => {
+    const { client, kube } = product;
+    const shop = await open();
+    const before = await shop.pods();
+    const budgets = `/apis/policy/v1/namespaces/${shop.namespace}/poddisruptionbudgets`;
+    await kube.request({
+      method: "POST",
+      path: budgets,
+      body: {
+        apiVersion: "policy/v1",
+        kind: "PodDisruptionBudget",
+        metadata: { name: "nobody-leaves" },
+        spec: { maxUnavailable: 0, selector: {} },
+      },
+    });
+    await shop.revision("cart", { tag: "2", level: "2" });
+    const order = await client.release(shop.body(["cart"]));
+    const blocked = await client.waitFor(order.id, "BLOCKED", 90_000);
+    const task = moveOf(blocked, blocked.apps[0]?.groups[0]?.id ?? "");
+    expect(task).toMatchObject({ state: "BLOCKED" });
+    expect(task.reason).toContain("nobody-leaves");
+    expect(uidsOf(await shop.pods())).toEqual(uidsOf(before));
+    for (const pod of before) expect((await askPod(pod)).version).toBe("1");
+
+    await kube.request({ method: "DELETE", path: `${budgets}/nobody-leaves` });
+    await client.actOnTask(order.id, task.id, "retry");
+    await client.drive(order.id);
+    const after = await shop.pods();
+    expect(uidsOf(after).filter((uid) => uidsOf(before).includes(uid))).toEqual([]);
+    for (const pod of after) expect((await askPod(pod)).version).toBe("2");
   });
 });

@@ -17,6 +17,8 @@ type RevisionInput = {
   release?: Release;
   /** Value of one variable; another one is a change that is not image-only. */
   level?: string;
+  /** Seconds that a pod is given to end. */
+  grace?: number;
 };
 
 export type ShopInput = {
@@ -82,12 +84,13 @@ export async function createShop(product: Product, input: ShopInput): Promise<Sh
     group,
     namespace,
     cells: Object.keys(cells),
-    async revision(service, { tag, replicas = input.services[service] ?? 1, release, level = "1" }) {
+    async revision(service, { tag, replicas = input.services[service] ?? 1, release, level = "1", grace }) {
       const scale = (cell: string): number => (typeof replicas === "number" ? replicas : (replicas[cell] ?? 0));
       const named = typeof replicas === "number" ? Object.keys(cells) : Object.keys(replicas);
       const probe = { httpGet: { path: "/healthz", port: 8080 }, periodSeconds: 1, failureThreshold: 1 };
       const body: RevisionBody = {
         template: {
+          ...(grace !== undefined && { terminationGracePeriodSeconds: grace }),
           containers: [
             {
               name: "main",
