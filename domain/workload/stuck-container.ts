@@ -1,5 +1,5 @@
 /** Containers that do not start, or do not stay: what the kubelet says of them, and what can be done. Pure. */
-import { clip, containerTrouble, saying, type PodEvent } from "./reason.ts";
+import { clip, containerTrouble, type PodEvent } from "./reason.ts";
 import type { Stuck } from "./stuck.ts";
 import type { ContainerFacts, PodFacts } from "./updated.ts";
 
@@ -81,11 +81,12 @@ function notReplaced(container: ContainerFacts, events: readonly PodEvent[]): St
   const pulling = events.filter(({ type, message }) => type === "Warning" && /pull|image/i.test(message));
   const failed = last(pulling, "Failed", "InspectFailed", "ErrImageNeverPull") ?? last(pulling, "BackOff");
   if (failed === undefined) return undefined;
+  const reason = failed.reason in IMAGE_PATIENCE ? failed.reason : "ErrImagePull";
   return {
     kind: "image",
-    what: clip(`container ${container.name} (${container.image}): ${saying(failed)}`),
-    remedy: imageRemedy(failed.reason),
-    patience: IMAGE_PATIENCE[failed.reason] ?? 60,
+    what: clip(`container ${container.name} (${container.image}): ${reason}: ${failed.message}`),
+    remedy: imageRemedy(reason),
+    patience: IMAGE_PATIENCE[reason]!,
   };
 }
 

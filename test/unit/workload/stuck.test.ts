@@ -114,7 +114,7 @@ describe("a stuck pod", () => {
           ],
         },
       ),
-      { kind: "image", what: /cart:2\): Failed: Failed to pull/, remedy: /tag exist/, patience: 60 },
+      { kind: "image", what: /cart:2\): ErrImagePull: Failed to pull/, remedy: /tag exist/, patience: 60 },
     ],
     [
       "out of memory",
