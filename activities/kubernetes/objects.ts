@@ -60,7 +60,7 @@ export type SetObject = {
   status?: { observedGeneration?: number; replicas?: number; currentRevision?: string; updateRevision?: string };
 };
 
-export type ServiceObject = { metadata: Meta };
+export type ServiceObject = { metadata: Meta; spec: { clusterIP?: string } };
 export type NodeObject = { metadata: Meta };
 export type EventObject = {
   type?: string;

@@ -29,16 +29,23 @@ export async function ensureServices(
     }
     if (found?.metadata.annotations?.[RENDERING] === wanted) continue;
     await insistOnRight(keyOf(placement), desired.order, progress);
+    // Kubernetes neither gives an address to a headless Service nor takes one away: it keeps what there is, or refuses.
+    const changesType = found !== undefined && isHeadless(found) !== isHeadless(manifest);
+    if (changesType) await deleteExactly(cluster, path, found);
     await applyObject(cluster, path, MANAGER.template, {
       ...manifest,
       metadata: {
         ...manifest.metadata,
-        ...(found === undefined ? { resourceVersion: CREATE_ONLY } : exactly(found)),
+        ...(found === undefined || changesType ? { resourceVersion: CREATE_ONLY } : exactly(found)),
         annotations: { [RENDERING]: wanted },
       },
     });
   }
   return undefined;
+}
+
+function isHeadless({ spec }: { spec: { clusterIP?: unknown } }): boolean {
+  return spec.clusterIP === "None";
 }
 
 /** Removes the app service's Services that are not in `keep`; returns their names. */

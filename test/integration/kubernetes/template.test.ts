@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { CONTENT, createClusterClient, paths, type ClusterClient } from "../../../activities/kubernetes/client.ts";
 import { fillDefaults, type RevisionBody } from "../../../domain/catalogue/revision.ts";
 import { renderServices, renderStatefulSet, type Manifest, type Rendering } from "../../../domain/workload/render.ts";
+import { openBench, watchProgress } from "../../support/workloads.ts";
 import { acceptedBodies, fullBody } from "../../support/revision-bodies.ts";
 
 const SERVICE = "web";
@@ -75,8 +76,8 @@ describe("the API server takes", () => {
   }
 
   /**
-   * The API server hardly looks into the template of a StatefulSet; what is wrong there shows when the controller makes
-   * pods and claims of it. So they are tried as well, as the controller would make them.
+   * The API server does not look at everything in the template of a StatefulSet; the rest shows when the controller
+   * makes pods and claims of it. So they are tried as well, as the controller would make them.
    */
   async function expectAccepted(body: RevisionBody): Promise<void> {
     const { spec } = await apply<StatefulSet>(setOf(body), "statefulsets");
@@ -113,11 +114,8 @@ describe("the API server takes", () => {
   });
 
   test("a revision over another as it takes it anew: nothing of the former stays", async () => {
-    const bodies = acceptedBodies(SERVICE).map((body) => ({ ...body, volumeClaimTemplates: [] }));
-    const pairs = fc.oneof(
-      fc.tuple(bodies, bodies),
-      bodies.map((body): [RevisionBody, RevisionBody] => [{ ...fullBody(), volumeClaimTemplates: [] }, body]),
-    );
+    const bodies = acceptedBodies(SERVICE).map(withoutClaims);
+    const pairs = fc.oneof(fc.tuple(bodies, bodies), fc.tuple(fc.constant(withoutClaims(fullBody())), bodies));
     const path = paths.set(namespace, `${SERVICE}-cell-a`);
     await fc.assert(
       fc.asyncProperty(pairs, async ([former, next]) => {
@@ -131,6 +129,32 @@ describe("the API server takes", () => {
     );
   });
 });
+
+test("a Service that changes its type is replaced", async () => {
+  const bench = await openBench();
+  try {
+    const { driver } = await bench.connect();
+    const address = async (order: string, revision: number, type: "ClusterIP" | "Headless") => {
+      const desired = bench.desired({ order, revision, tag: "1", replicas: 0 });
+      const access = { services: [{ name: "http", type, ports: [{ port: 80 }] }] };
+      const spec = fillDefaults({ ...desired.spec, access });
+      await driver.apply({ ...desired, spec }, watchProgress());
+      const path = paths.service(bench.namespace, "cart-http");
+      return (await bench.admin.request<{ spec: { clusterIP: string } }>({ method: "GET", path })).spec.clusterIP;
+    };
+    expect(await address("o1", 1, "Headless")).toBe("None");
+    expect(await address("o2", 2, "ClusterIP")).toMatch(/^[0-9a-f.:]+$/);
+    expect(await address("o3", 3, "Headless")).toBe("None");
+  } finally {
+    bench.close();
+  }
+});
+
+/** With volumes in place of the claim templates, which no StatefulSet lets one change. */
+function withoutClaims({ volumeClaimTemplates = [], template, ...rest }: RevisionBody): RevisionBody {
+  const volumes = [...(template.volumes ?? []), ...volumeClaimTemplates.map(({ name }) => ({ name, emptyDir: {} }))];
+  return { ...rest, template: { ...template, volumes } };
+}
 
 /** Without the pull policies: left out, they follow the first tag that a container had (`latest` or another). */
 function comparable({ spec: { template } }: StatefulSet): Template {
