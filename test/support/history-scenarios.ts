@@ -43,6 +43,24 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     release: {},
     live: (client, order) => client.act(order, "cancel", { reason: "not today" }),
   },
+  rolledBack: {
+    release: { minGroups: 2, beta: true, pause: "ALL" },
+    async live(client, order) {
+      await client.waitFor(order, "AWAITING_CONFIRM");
+      await client.act(order, "rollback", { reason: "too slow" });
+      await client.waitFor(order, "AWAITING_ROLLBACK_CONFIRM");
+      await client.act(order, "confirm-rollback");
+    },
+  },
+  superseded: {
+    release: { minGroups: 2, beta: true, pause: "ALL" },
+    async live(client, order) {
+      const { workspaceGroup, apps } = await client.waitFor(order, "AWAITING_CONFIRM");
+      const again = apps.map(({ service, revision }) => ({ service, revision }));
+      const next = await client.release({ workspaceGroup, title: "instead", apps: again, supersedes: order });
+      await client.drive(next.id);
+    },
+  },
   terminated: {
     release: { minGroups: 2, beta: true, pause: "ALL" },
     async live(client, order) {
