@@ -4,7 +4,7 @@ import { eventsOf } from "../../domain/workload/reason.ts";
 import { LOG_BYTES, type NotedEvent, type PodAnswer, type PodQuestion } from "../../domain/workload/pod-report.ts";
 import { paths, type ClusterClient } from "./client.ts";
 import { ClusterError, hasStatus } from "./errors.ts";
-import type { EventObject, List, PodObject } from "./objects.ts";
+import type { ContainerStatus, EventObject, List, PodObject } from "./objects.ts";
 
 /** Most events that are handed out, the newest. */
 const MOST_EVENTS = 200;
@@ -16,6 +16,9 @@ export type PodReader = {
   /** @throws CellwrightFailure when the cluster does not answer or refuses */
   read(pod: { namespace: string; name: string }, question: PodQuestion, signal: AbortSignal): Promise<PodAnswer>;
 };
+
+/** What a kubelet answers, as if it were the log, when it has that log no more. */
+const LOST = /^unable to retrieve container logs for \S+\s*$/;
 
 type Where = { namespace: string; name: string };
 
@@ -97,6 +100,11 @@ async function gone(client: ClusterClient, where: Where, signal: AbortSignal): P
   return { kind: "gone", ...(since === undefined ? {} : { since }) };
 }
 
+function statusOf({ status }: PodObject, container: string): ContainerStatus | undefined {
+  const all = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
+  return all.find(({ name }) => name === container);
+}
+
 async function readLog(
   client: ClusterClient,
   pod: PodObject,
@@ -110,23 +118,30 @@ async function readLog(
   const container =
     question.container ?? (usual !== undefined && containers.includes(usual) ? usual : (containers[0] ?? ""));
   if (!containers.includes(container)) return { kind: "unknown-container", containers };
-  try {
-    const { text, truncated } = await client.text({
+  const ask = (previous: boolean) =>
+    client.text({
       path: paths.log(namespace, name),
       query: {
         container,
-        previous: question.previous,
+        previous,
         tailLines: question.tailLines,
         // The server keeps the beginning of what it is asked for, and the end is what is wanted: so this only bounds.
         limitBytes: READ_BYTES,
         ...(question.sinceSeconds === undefined ? {} : { sinceSeconds: question.sinceSeconds }),
       },
       keepBytes: LOG_BYTES,
-      timeoutMs: 8_000,
+      timeoutMs: 4_000,
       signal,
     });
+  try {
+    // The last run that has ended is the present one as long as the next has not begun.
+    const isOver = statusOf(pod, container)?.state?.terminated !== undefined;
+    let log = await ask(question.previous && !isOver);
+    // It may have ended or begun meanwhile; the log of the run before that one is thrown away soon.
+    if (question.previous && LOST.test(log.text)) log = await ask(isOver);
+    if (LOST.test(log.text)) return { kind: "no-log", container, why: log.text.trim() };
     // Postgres stores no NUL.
-    return { kind: "logs", container, containers, text: text.replaceAll("\0", "\uFFFD"), truncated };
+    return { kind: "logs", container, containers, text: log.text.replaceAll("\0", "\uFFFD"), truncated: log.truncated };
   } catch (error) {
     if (hasStatus(error, 404)) return gone(client, { namespace, name }, signal);
     // Not started yet, no previous run, or the node has thrown it away: said by the API server in its own words.

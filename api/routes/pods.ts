@@ -57,7 +57,9 @@ const LogQuery = Type.Object(
         description: "a container's name; the pod's usual one unless told",
       }),
     ),
-    previous: Type.Optional(Type.Boolean({ default: false, description: "of the container's run before this one" })),
+    previous: Type.Optional(
+      Type.Boolean({ default: false, description: "of the container's last run that has ended" }),
+    ),
     tailLines: Type.Optional(
       Type.Integer({ minimum: 1, maximum: LOG_LINES, default: 200, description: `a number from 1 to ${LOG_LINES}` }),
     ),
