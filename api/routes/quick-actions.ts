@@ -140,7 +140,7 @@ export function quickActionRoutes(engine: OrderEngine): (app: App, deps: AppDepe
         config: { permission: "orders.create" },
         schema: {
           summary: "Take an app service out of all its cells: its pods, workloads and Services go, its claims stay",
-          description: `${makes} The revision has no cells. Until the order is started nothing happens; it can be rolled back.`,
+          description: `${makes} The revision has no cells; releasing an earlier one brings the service back.`,
           tags,
           params: serviceParams,
           headers: IdempotentHeaders,
