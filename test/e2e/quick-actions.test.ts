@@ -125,6 +125,46 @@ describe.concurrent("quick actions", { timeout: 300_000 }, () => {
     expect(await shop.pods().then((pods) => pods.length)).toBe(2);
   });
 
+  test("that are rolled back leave what ran before as what runs, and nothing where nothing ran", async () => {
+    const { client } = product;
+    const shop = await createShop(product, {
+      services: { cart: 2 },
+      release: { ...straight, minGroups: 2, pause: "ALL" },
+    });
+    await shop.deploy();
+    const rollBack = async (id: string, more: object = {}) => {
+      await client.waitFor(id, "AWAITING_CONFIRM");
+      const { status } = await client.tryAct(id, "rollback", { body: { reason: "not that one", ...more } });
+      expect(status).toBe(200);
+      await client.waitFor(id, "AWAITING_ROLLBACK_CONFIRM", 90_000);
+      await client.act(id, "confirm-rollback");
+      await client.waitFor(id, "ROLLED_BACK");
+    };
+    // The deployment was made without pauses; its successor has them.
+    const paused = await shop.revision("cart", { tag: "1" });
+    const changed = await quick(shop, "cart", "change-image", {
+      image: "shop/cart:2",
+      baseRevision: paused,
+      start: true,
+    });
+    expect(changed.status).toBe(201);
+    await rollBack(changed.body.id);
+    expect((await revisionsOf(shop, "cart")).map(({ number, state, current }) => [number, state, current])).toEqual([
+      [3, "SUBMITTED", false],
+      [2, "SUBMITTED", false],
+      [1, "RELEASED", true],
+    ]);
+
+    const url = serviceOf(shop, "new");
+    await client.put(url, { application: "shop", namespace: shop.namespace });
+    await shop.revision("new", { tag: "1", replicas: 2 });
+    const first = await client.release(shop.body(["new"]));
+    await rollBack(first.id, { remove: ["new"] });
+    expect(await revisionsOf(shop, "new")).toMatchObject([{ number: 1, state: "SUBMITTED", current: false }]);
+    expect((await client.call("DELETE", `${url}?confirm=new`)).status).toBe(204);
+    expect(await shop.pods("new")).toEqual([]);
+  });
+
   test("an order and a deletion at the same moment: one of them finds the other done", async () => {
     const { client } = product;
     const shop = await createShop(product, { services: { cart: 1 } });
