@@ -12,7 +12,7 @@ import { compileRelease, compileRollback } from "../../domain/release/compile.ts
 import { clusterQueue } from "../../domain/release/compile-app.ts";
 import type { Freeze, RollbackApp } from "../../domain/release/compile-app.ts";
 import { needsOf } from "../../domain/release/order.ts";
-import type { ReleaseRequest, RollbackOptions } from "../../domain/release/order.ts";
+import type { ReleaseRequest } from "../../domain/release/order.ts";
 import { differenceOf } from "../../domain/workload/difference.ts";
 import { fixedDigest, shapeDigest } from "../kubernetes/statefulset/driver.ts";
 import type { ReleaseSnapshot } from "../kubernetes/operations/observe-workloads.ts";
@@ -92,7 +92,7 @@ export function createReleasePlanner({ db, tenant, catalogue, queueWait }: Relea
         });
       }
       // Checked when it was asked for.
-      return compileRollback({ ...contextOf(order, generation), apps, confirm, options: options as RollbackOptions });
+      return compileRollback({ ...contextOf(order, generation), apps, confirm, options });
     },
   };
 
@@ -110,17 +110,17 @@ export function createReleasePlanner({ db, tenant, catalogue, queueWait }: Relea
       const number = rollback ? success?.revision : revision;
       const numbers = await recentRevisions(db, order.workspaceGroup, service, success?.since);
       const former: PlacedRevision[] = [];
-      for (const one of numbers) if (one !== number) former.push(await placed(order, service, one));
+      for (const one of numbers) if (one !== number) former.push(await readPlaced(order, service, one));
       apps.push({
         service,
         former,
-        ...(number !== undefined && { target: await placed(order, service, number) }),
+        ...(number !== undefined && { target: await readPlaced(order, service, number) }),
       });
     }
     return apps;
   }
 
-  function placed(order: Order, service: string, number: number): Promise<PlacedRevision> {
+  function readPlaced(order: Order, service: string, number: number): Promise<PlacedRevision> {
     return readPlacedRevision(db, tenant, order.workspaceGroup, service, number);
   }
 
@@ -152,7 +152,7 @@ export function createReleasePlanner({ db, tenant, catalogue, queueWait }: Relea
       if (seen?.workload) {
         const { replicas, revision, fixed, promoted } = seen.workload;
         cell.workload = { replicas, revision, fixed, promoted };
-        if (!live.has(revision)) live.set(revision, placed(order, service, revision));
+        if (!live.has(revision)) live.set(revision, readPlaced(order, service, revision));
         const before = { placement, spec: (await live.get(revision)!).revision };
         const { images, ...rest } = differenceOf(before, now);
         cell.difference = {

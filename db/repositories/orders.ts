@@ -1,5 +1,5 @@
 /** Orders as stored: rows, plans, locks and the live state of pods. */
-import { and, asc, desc, eq, gt, inArray, isNull, lt, ne, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } from "drizzle-orm";
 import type { PipelineStateName } from "../../domain/pipeline/states.ts";
 import type { PodState } from "../../domain/workload/pod-state.ts";
 import type { Pipeline } from "../../domain/pipeline/task.ts";

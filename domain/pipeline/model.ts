@@ -29,7 +29,7 @@ export type TaskRecord = {
 };
 
 /** One task's part in a rollback. */
-export type Turn = {
+type Turn = {
   /** Key in `rollbacks`. */
   rollback: string;
   /** Tasks that are rolled back before it: those that needed it. */

@@ -168,8 +168,8 @@ export function rollbackCompiled(
   );
   // It was cancelled meanwhile, or the order is being ended.
   if (!found) return;
-  const [id, rollback] = found;
-  const tasks = records(state).filter((task) => task.turn?.rollback === id);
+  const [key, rollback] = found;
+  const tasks = records(state).filter((task) => task.turn?.rollback === key);
   if (event.type === "rollbackNotCompiled") {
     rollback.phase = "failed";
     for (const task of tasks) move(draft, task, "FAILED", `the way back could not be planned: ${event.reason}`);

@@ -113,7 +113,7 @@ describe("from every state of an order", () => {
     await product.client.waitFor(id, "AWAITING_CONFIRM");
     await product.client.act(id, "pause");
     await product.client.act(id, "rollback", { reason: "not today" });
-    await confirmRollback(id);
+    expect((await confirmRollback(id)).apps[0]?.state).toBe("ROLLED_BACK");
     await isRestored(shop);
   });
 
@@ -124,7 +124,7 @@ describe("from every state of an order", () => {
     });
     await product.client.waitFor(id, (now) => now.apps[0]?.groups[0]?.state === "RUNNING");
     await product.client.act(id, "rollback", { reason: "too slow" });
-    await confirmRollback(id);
+    expect((await confirmRollback(id)).apps[0]?.state).toBe("ROLLED_BACK");
     await isRestored(shop);
   });
 

@@ -31,13 +31,13 @@ function app(service: string, cells: Cells = two, policy: Policy = {}, more: Par
     shape: "shape",
     fixed: "fixed",
     workload: { replicas, revision: 1, fixed: "fixed", promoted: true },
-    pods: pods(`${service}-${cell}`, replicas),
+    pods: podsOf(`${service}-${cell}`, replicas),
     difference: { images: ["main"], recreate: [], fixed: [], services: [] },
   }));
   return { service, revision: 2, spec, cells: observed, leaving: [], ...more };
 }
 
-function pods(workload: string, count: number, shape = "shape"): ObservedCell["pods"] {
+function podsOf(workload: string, count: number, shape = "shape"): ObservedCell["pods"] {
   return Array.from({ length: count }, (_, ordinal) => ({ name: `${workload}-${ordinal}`, shape }));
 }
 
