@@ -67,7 +67,10 @@ export function keepPodStates(db: Database, at: Pick<WorkloadParams, "order" | "
         if (written.get(pod.name) === JSON.stringify(pod) && !pending.has(pod.name)) continue;
         pending.set(pod.name, pod);
       }
-      if (pending.size > 0) writeAfter(WRITE_INTERVAL);
+      if (pending.size === 0) return;
+      // The last change is written while the move comes to its end.
+      if (pods.every(({ state }) => state === "UPDATED")) void writeInTurn();
+      else writeAfter(WRITE_INTERVAL);
     },
     /** Writes what is left. @throws CellwrightFailure RecordsUnavailable, or what else the database failed with */
     async finish(signal: AbortSignal): Promise<void> {

@@ -177,7 +177,9 @@ export function patience({ unreachableMs, forbiddenMs }: Pick<Bounds, "unreachab
       const passes = (error.retryable && error.type !== "Fenced") || error.type === "ClusterForbidden";
       since ??= performance.now();
       if (!passes || performance.now() - since > bound) throw error;
-      const pause = Math.min(2000, 50 * 2 ** Math.min(count++, 10)) * (0.5 + Math.random() / 2);
+      // A lost swap is tried again from what is there now: that it was lost says that the cluster answers.
+      const first = error.type === "Conflict" ? 2 : 50;
+      const pause = Math.min(2000, first * 2 ** Math.min(count++, 10)) * (0.5 + Math.random() / 2);
       return Math.max(error.delayMs ?? 0, pause);
     },
     reset() {

@@ -54,6 +54,8 @@ export type TakeInput = {
   window?: boolean;
   /** Uids of all pods that were seen before this call. */
   seen?: Iterable<string>;
+  /** The workload as far as it is known: if it is still exactly so, it need not be read before the swap. */
+  known?: SetObject | undefined;
   /** Told of every pod that was stamped, so that the next patch tests the stamp and not what was before it. */
   onStamped: (pod: PodObject) => void;
   signal?: AbortSignal;
@@ -64,19 +66,29 @@ export async function takeEpoch(cluster: Cluster, input: TakeInput): Promise<Hel
   const { key, taker } = input;
   const holder = formatTaker(taker);
   let first: Notes | undefined;
+  let known = input.known;
   // Of the state that our own swap replaced, when its outcome was unknown.
   let wasOpen = false;
   const held = await insist(
     cluster,
     async (): Promise<Held> => {
-      const set = await getSet(cluster, key);
+      const read = known === undefined;
+      const set = known ?? (await getSet(cluster, key));
+      known = undefined;
       const notes = readNotes(set);
       const vetted = new Set(input.seen);
       // A swap of ours that seemed lost has arrived.
       if (notes.holder === holder) return { key, epoch: notes.epoch, holder, set, notes, vetted };
-      await input.check(set, notes);
-      refuseIfNewer(key, notes, first, taker);
-      first ??= notes;
+      try {
+        await input.check(set, notes);
+        refuseIfNewer(key, notes, first, taker);
+      } catch (error) {
+        if (read || !(error instanceof CellwrightFailure)) throw error;
+        // What was known may be older than what makes it right: only what has been read counts against this call.
+        throw new CellwrightFailure("Conflict", `${key.namespace}/${key.name} is read anew: ${error.message}`);
+      }
+      // What was known may be old: only what has been read says who was there when this call began.
+      if (read) first ??= notes;
       if (input.signal?.aborted === true) throw stopped(key);
       wasOpen = notes.holder !== "";
       const enrolled = new Set(notes.enrolled);

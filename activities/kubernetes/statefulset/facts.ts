@@ -4,8 +4,19 @@ import type { ContainerFacts, PodFacts } from "../../../domain/workload/updated.
 import type { ContainerState, ContainerStatus, PodObject } from "../objects.ts";
 import { POD, epochOf } from "./metadata.ts";
 
+/** A mover looks at every pod in every round, and few have changed. Objects of the API server are never changed here. */
+const known = new WeakMap<PodObject, { set: string; readySeenAt: number | undefined; facts: PodFacts | undefined }>();
+
 /** Undefined for a pod whose name is not one of the set's. `readySeenAt`: our own observation, if there is one. */
 export function podFacts(set: string, pod: PodObject, readySeenAt?: number): PodFacts | undefined {
+  const before = known.get(pod);
+  if (before?.set === set && before.readySeenAt === readySeenAt) return before.facts;
+  const facts = readFacts(set, pod, readySeenAt);
+  known.set(pod, { set, readySeenAt, facts });
+  return facts;
+}
+
+function readFacts(set: string, pod: PodObject, readySeenAt: number | undefined): PodFacts | undefined {
   const { metadata, spec, status = {} } = pod;
   const ordinal = ordinalOf(set, metadata.name);
   if (ordinal === undefined) return undefined;

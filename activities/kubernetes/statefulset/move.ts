@@ -33,6 +33,9 @@ type Moved = Outcome & { pods: PodProgress[] };
 const LULL_MS = 1000;
 /** Events come in bursts; one round serves them all. */
 const GATHER_MS = 25;
+/** The same once only so `FEW` pods are left: the next group waits for the last of them. */
+const GATHER_LAST_MS = 2;
+const FEW = 8;
 
 export async function moveGroup(cluster: Cluster, input: Input, progress: Progress): Promise<Moved> {
   const parts = input.parts.map((part) => openPart(cluster, part));
@@ -57,6 +60,8 @@ class Mover {
   readonly #milestones = new Set<string>();
   #progressedAt: number;
   #reported = "";
+  /** Pods of the group that were not updated at the last look. */
+  #left = Number.POSITIVE_INFINITY;
 
   constructor(cluster: Cluster, parts: Part[], input: Input, progress: Progress) {
     this.#cluster = cluster;
@@ -87,7 +92,7 @@ class Mover {
   }
 
   async #rounds(wake: Wake): Promise<Moved> {
-    await this.#whilePatient(() => this.#refreshIfOld(0));
+    await this.#whilePatient(() => this.#refreshIfOld(this.#cluster.bounds.staleMs));
     const seeded = this.#rows();
     this.#seedProgress(seeded);
     await this.#take(seeded);
@@ -96,7 +101,7 @@ class Mover {
       const pause = await this.#round();
       if (typeof pause !== "number") return pause;
       await wake.within(pause);
-      await sleep(GATHER_MS);
+      await sleep(this.#left > FEW ? GATHER_MS : GATHER_LAST_MS);
     }
   }
 
@@ -110,7 +115,8 @@ class Mover {
     const stuck = await this.#watch.look(watched(rows), now);
     this.#report(rows);
     const group = rows.filter((row) => row.inGroup);
-    if (group.every((row) => row.judgement.kind === "updated")) {
+    this.#left = group.filter((row) => row.judgement.kind !== "updated").length;
+    if (this.#left === 0) {
       const pods = group.length === 1 ? "1 pod is" : `${group.length} pods are`;
       return { outcome: "done", summary: `${pods} updated`, changed: this.#changed(), pods: this.#podProgress(rows) };
     }
@@ -139,8 +145,8 @@ class Mover {
       for (const part of this.#parts) catchUp(part.held!, part.view);
       for (const part of this.#parts) this.#check(part)(part.held!.set, part.held!.notes);
       const seen = new Map(this.#parts.map((part) => [part, uidsOf(part)]));
-      const wave = nextWave(this.#rows());
-      if (wave.kind === "enrol" && wave.pods.length > 0 && !this.#progress.signal.aborted) {
+      const wave = this.#isAllEnrolled() ? undefined : nextWave(this.#rows());
+      if (wave?.kind === "enrol" && wave.pods.length > 0 && !this.#progress.signal.aborted) {
         await all(this.#parts, async (part) => {
           const ordinals = ordinalsIn(part, wave.pods);
           if (ordinals.length > 0)
@@ -166,6 +172,7 @@ class Mover {
         enrol: ordinalsIn(part, first),
         window: this.#windowFor(part, ordinalsIn(part, first)),
         seen: uidsOf(part),
+        known: part.view.set(part.name),
         onStamped: part.view.absorbPod,
         signal: this.#progress.signal,
       });
@@ -285,6 +292,10 @@ class Mover {
     return this.#parts.some(
       (part) => part.held !== undefined && [...part.ordinals].some((ordinal) => part.held!.notes.enrolled.has(ordinal)),
     );
+  }
+
+  #isAllEnrolled(): boolean {
+    return this.#parts.every((part) => [...part.ordinals].every((ordinal) => part.held!.notes.enrolled.has(ordinal)));
   }
 
   #podProgress(rows: Row[], hasFailed: (row: Row) => boolean = () => false): PodProgress[] {
