@@ -1,11 +1,12 @@
 /** Real nodes: containerd and kubelet, so that pods are containers with probes, logs, signals and addresses. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensureShopImages } from "./image/shop.ts";
 import { localDirectory } from "./paths.ts";
 import { choosePort } from "./ports.ts";
 import { flags, type ProcessSpec, type SupervisedProcess, type Supervisor } from "./processes.ts";
+import { cleanRealNode } from "./real-node/clean.ts";
 import { containerdConfiguration, kubeletConfiguration, networkConfiguration } from "./real-node/configuration.ts";
 import { findLack, installPackages, networkPluginDirectory } from "./real-node/machine.ts";
 import { type NodeNetwork, nodePaths } from "./real-node/paths.ts";
@@ -87,6 +88,7 @@ export async function startRealNode(
   const paths = nodePaths(directory, number);
   const plugins = networkPluginDirectory();
   if (plugins === undefined) throw new NoRealNodesError("The network plugins for real nodes are not installed.");
+  await cleanRealNode(paths);
   const processes: SupervisedProcess[] = [];
   const start = async (spec: ProcessSpec): Promise<void> => {
     processes.push(await supervisor.start({ ...spec, env: { PATH: systemPath } }));
@@ -138,6 +140,15 @@ export async function startRealNode(
     }),
   });
   return { name: paths.name, processes };
+}
+
+/** Takes away what real nodes kept in this directory have left on the machine: their starter may not have been able to. */
+export async function cleanRealNodes(directory: string): Promise<void> {
+  if (!existsSync(directory)) return;
+  for (const entry of readdirSync(directory)) {
+    const number = /^real-(\d+)$/.exec(entry)?.[1];
+    if (number !== undefined) await cleanRealNode(nodePaths(directory, Number(number)));
+  }
 }
 
 /**

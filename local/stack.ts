@@ -3,7 +3,7 @@ import { startKubernetes, type KubernetesEndpoint, type KubernetesPorts } from "
 import { choosePort } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { createSupervisor, type Exit, type SupervisedProcess, type Supervisor } from "./processes.ts";
-import type { RealNodes } from "./real-node.ts";
+import { cleanRealNodes, type RealNodes } from "./real-node.ts";
 import { startTemporal, type TemporalEndpoint } from "./temporal.ts";
 import type { Tools } from "./tools.ts";
 
@@ -57,6 +57,8 @@ export async function startStack(options: {
   const supervisor =
     options.supervisor ??
     (await createSupervisor({ directory, onUnexpectedExit: (process, exit) => log(describeExit(process, exit)) }));
+  // Also when this start has no such nodes.
+  await cleanRealNodes(join(directory, "kubernetes"));
   const tool = (name: keyof Tools): string => {
     const path = tools[name];
     if (path === undefined) throw new Error(`The tool ${name} is needed.`);

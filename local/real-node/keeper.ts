@@ -1,9 +1,9 @@
 /**
- * Keeps what a real node has made on this machine besides processes of ours: it tidies up after a node that crashed, makes
- * the pods' bridge, and when it is asked to end (also by the guard, when the starter has died) ends the node's containers
- * and takes everything away again. Arguments: the directory and the number of the node.
+ * Keeps what a real node has made on this machine besides processes of ours: it makes the pods' bridge, and when it is asked
+ * to end (also by the guard, when the starter has died) ends the node's containers and takes everything away. One that is
+ * started again goes on with what is there. Arguments: the directory and the number of the node.
  */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { cleanRealNode } from "./clean.ts";
 import { nodePaths, type NodeNetwork } from "./paths.ts";
 import { run } from "./run.ts";
@@ -15,12 +15,13 @@ const ended = new Promise<void>((resolve) => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve());
 }).then(() => (stopping = true));
 
-await cleanRealNode(paths);
-mkdirSync(paths.state, { recursive: true, mode: 0o711 });
-mkdirSync(paths.directory, { recursive: true, mode: 0o711 });
-const network: NodeNetwork = { address: await makeBridge() };
-writeFileSync(`${paths.network}.new`, JSON.stringify(network));
-renameSync(`${paths.network}.new`, paths.network);
+if (!existsSync(paths.network)) {
+  mkdirSync(paths.state, { recursive: true, mode: 0o711 });
+  mkdirSync(paths.directory, { recursive: true, mode: 0o711 });
+  const network: NodeNetwork = { address: await makeBridge() };
+  writeFileSync(`${paths.network}.new`, JSON.stringify(network));
+  renameSync(`${paths.network}.new`, paths.network);
+}
 // Something must keep Node from ending while it only waits.
 const alive = setInterval(() => {}, 3_600_000);
 await ended;

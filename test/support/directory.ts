@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { localDirectory } from "../../local/paths.ts";
 
 /** Where a run of the tests keeps what it makes. Two runs in one checkout at the same time need one each. */
-const testDirectory = process.env["CELLWRIGHT_TEST_DIRECTORY"] ?? join(localDirectory, "test");
+export const testDirectory = process.env["CELLWRIGHT_TEST_DIRECTORY"] ?? join(localDirectory, "test");
 
 /** A directory below it, empty at first. */
 export function emptyDirectory(...names: string[]): string {

@@ -17,6 +17,8 @@ export interface ProvidedStack {
   kubernetes: NonNullable<Stack["kubernetes"]>;
   /** Pids by name, for tests that look at the stack's processes. Tests that kill a server start their own. */
   pids: Record<string, number>;
+  /** As they were prepared; undefined where this run has none. */
+  realNodes: RealNodes | undefined;
   /** For tests that start servers of their own. */
   tools: Tools;
   /** Absolute; empty while there are no workflows. */
@@ -35,16 +37,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // A second run in the same checkout at the same time needs a directory of its own.
   const directory = process.env["CELLWRIGHT_TEST_DIRECTORY"] ?? join(localDirectory, "test");
   const tools = await ensureTools({ directory: localDirectory, progress });
-  const stack = await progress.during("Starting the test stack", async () => {
+  const { realNodes, ...stack } = await progress.during("Starting the test stack", async () => {
     const state = join(directory, "stack");
     // Who owns the old state is asked, and leftovers are ended, before it is taken away.
     await (await startStack({ directory: state, tools, parts: [], log: () => {} })).stop();
     rmSync(state, { recursive: true, force: true });
     const supervisor = await createSupervisor({ directory: state });
     try {
-      const realNodes = (await needsRealNodes(project)) ? await realNodesOfRun(supervisor, progress) : undefined;
+      const prepared = (await needsRealNodes(project)) ? await realNodesOfRun(supervisor, progress) : undefined;
       const log = (line: string): void => progress.log(line);
-      return await startStack({ directory: state, supervisor, tools, realNodes, durable: false, log });
+      const options = { directory: state, supervisor, tools, realNodes: prepared, durable: false, log };
+      return { ...(await startStack(options)), realNodes: prepared };
     } catch (error) {
       await supervisor.close();
       throw error;
@@ -56,7 +59,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   const pids = Object.fromEntries([...stack.processes].map(([name, each]) => [name, each.pid]));
   const workflowBundle = await bundleWorkflows(directory);
-  project.provide("stack", { databaseUrl, temporal, kubernetes, pids, tools, workflowBundle });
+  project.provide("stack", { databaseUrl, temporal, kubernetes, pids, realNodes, tools, workflowBundle });
   return () => stack.stop();
 }
 
