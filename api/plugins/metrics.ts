@@ -19,8 +19,10 @@ export const metrics = fp(
       requests.set(labels, series);
       next();
     });
-    app.get("/metrics", { config: { permission: "public" }, schema: { hide: true }, logLevel: "warn" }, (_request, reply) =>
-      reply.type("text/plain; version=0.0.4; charset=utf-8").send(exposition(requests)),
+    app.get(
+      "/metrics",
+      { config: { permission: "public" }, schema: { hide: true }, logLevel: "warn" },
+      (_request, reply) => reply.type("text/plain; version=0.0.4; charset=utf-8").send(exposition(requests)),
     );
     done();
   },

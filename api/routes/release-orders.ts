@@ -194,7 +194,10 @@ export function releaseOrderRoutes(engine: OrderEngine): (app: App, deps: AppDep
     ) {
       const { limit, cursor, ...wanted } = query;
       const visible = accessOf(request).groups;
-      const page = orderPage(pathOf(request), { ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) });
+      const page = orderPage(pathOf(request), {
+        ...(limit !== undefined && { limit }),
+        ...(cursor !== undefined && { cursor }),
+      });
       if (wanted.workspaceGroup !== undefined) await assertVisible(db, request, wanted.workspaceGroup);
       const rows = await listOrders(db, { ...wanted, visible }, page.before, page.limit + 1);
       return page.answer(rows, summaryOf);
