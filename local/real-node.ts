@@ -39,26 +39,29 @@ export async function prepareRealNodes(options: {
   progress: Progress;
 }): Promise<RealNodes> {
   const { cells, supervisor, progress } = options;
-  await prepareMachine(supervisor, progress);
-  const { kubelet } = await ensureTools({ directory: localDirectory, progress, names: ["kubelet"] });
-  const images = await ensureShopImages(supervisor, join(localDirectory, "images"));
-  return { cells, kubelet, images };
+  try {
+    await prepareMachine(supervisor, progress);
+    const { kubelet } = await ensureTools({ directory: localDirectory, progress, names: ["kubelet"] });
+    const images = await ensureShopImages(supervisor, join(localDirectory, "images"));
+    return { cells, kubelet, images };
+  } catch (error) {
+    const why = (error as Error).message.replace(/\.$/, "");
+    throw new NoRealNodesError(`No real nodes on this machine: ${why}.`, { cause: error });
+  }
 }
 
+/** @throws when this machine cannot be made ready; the message is a clause. */
 async function prepareMachine(supervisor: Supervisor, progress: Progress): Promise<void> {
   const lack = findLack();
   if (lack?.kind === "packages") {
-    try {
-      const label = `Installing ${lack.packages.join(", ")} for real nodes`;
-      await progress.during(label, () => installPackages(supervisor, lack.packages));
-    } catch (error) {
-      throw new NoRealNodesError(`No real nodes on this machine: ${(error as Error).message}`, { cause: error });
-    }
+    const label = `Installing ${lack.packages.join(", ")} for real nodes`;
+    await progress.during(label, () => installPackages(supervisor, lack.packages));
   }
   const left = findLack();
   if (left === undefined) return;
-  const why = left.kind === "impossible" ? left.reason : `${left.packages.join(", ")} did not bring what is needed`;
-  throw new NoRealNodesError(`No real nodes on this machine: ${why}.`);
+  throw new Error(
+    left.kind === "impossible" ? left.reason : `${left.packages.join(", ")} did not bring what is needed`,
+  );
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
- * Official release downloads, pinned by the SHA-256 of what is downloaded. Checksums: Kubernetes' and etcd's as the projects
- * publish them beside the files (compared with what kops and kubespray pin), Temporal's as two projects pin them.
- * kwok is missing on purpose: no independent record of its checksums was at hand, and none is made up.
+ * Official release downloads, pinned by the SHA-256 of what is downloaded. The checksums of Kubernetes are those that kops
+ * pins (kubelet and kubectl for Linux were compared with kubespray's), of etcd those that kubespray pins, of Temporal those
+ * that several projects pin alike. kwok is missing: no record of its checksums was at hand, and none is made up.
  */
 import type { ToolName } from "./catalogue.ts";
 
