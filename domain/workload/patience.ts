@@ -2,7 +2,7 @@
  * How long stuck pods are waited for: each kind of trouble has its own bound, counted from when it was first seen
  * without interruption. Pure.
  */
-import type { Stuck, StuckKind } from "./stuck.ts";
+import type { Stuck, StuckKind } from "./stuck-kinds.ts";
 import type { Judgement } from "./updated.ts";
 
 /** A pod's trouble, since when it has been seen. */

@@ -1,6 +1,6 @@
 /** Containers that do not start, or do not stay: what the kubelet says of them, and what can be done. Pure. */
 import { clip, containerTrouble, type PodEvent } from "./reason.ts";
-import type { Stuck } from "./stuck.ts";
+import type { Stuck } from "./stuck-kinds.ts";
 import type { ContainerFacts, PodFacts } from "./updated.ts";
 
 /** `events`: of the pod since it was made or changed. */

@@ -1,17 +1,6 @@
 import { readTemporalConfiguration } from "../temporal.ts";
+import { type ToolName, toolNames } from "./names.ts";
 import { type Release, releaseOf } from "./releases.ts";
-
-export const toolNames = [
-  "temporal",
-  "etcd",
-  "kube-apiserver",
-  "kube-controller-manager",
-  "kube-scheduler",
-  "kwok",
-  "kubectl",
-  "kubelet",
-] as const;
-export type ToolName = (typeof toolNames)[number];
 
 /** What every local stack needs; a kubelet, which there is for Linux only, just for real nodes. */
 export const stackTools = toolNames.filter((name) => name !== "kubelet");

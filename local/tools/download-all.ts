@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import { elapsed, type Progress } from "../progress.ts";
-import type { Tool, ToolName } from "./catalogue.ts";
+import type { Tool } from "./catalogue.ts";
+import type { ToolName } from "./names.ts";
 import { DownloadError, type DownloadLimits, downloadRelease } from "./download.ts";
 import { locateTool } from "./locate.ts";
 import type { Release } from "./releases.ts";

@@ -3,7 +3,7 @@
  * pins (kubelet and kubectl for Linux were compared with kubespray's), of etcd those that kubespray pins, of Temporal those
  * that several projects pin alike. kwok is missing: no record of its checksums was at hand, and none is made up.
  */
-import type { ToolName } from "./catalogue.ts";
+import type { ToolName } from "./names.ts";
 
 /** A file to download. */
 export interface Release {

@@ -1,7 +1,8 @@
 /** Watches over pods that do not come: whether they are stuck, and for how long that has been endured. */
 import { overdue, sight, type Seen, type Sightings } from "../../../domain/workload/patience.ts";
 import { eventsOf, freshEvents, summarise, whyNot, type PodEvent } from "../../../domain/workload/reason.ts";
-import { diagnose, explain, type Stuck } from "../../../domain/workload/stuck.ts";
+import { diagnose, explain } from "../../../domain/workload/stuck.ts";
+import type { Stuck } from "../../../domain/workload/stuck-kinds.ts";
 import type { Judgement, PodFacts } from "../../../domain/workload/updated.ts";
 import type { Cluster } from "./cluster.ts";
 import { podEvents } from "./events.ts";

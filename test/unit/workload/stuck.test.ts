@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { overdue, sight, type Seen, type Sightings } from "../../../domain/workload/patience.ts";
 import type { PodEvent } from "../../../domain/workload/reason.ts";
-import { diagnose, explain, type Look, type Stuck, type StuckKind } from "../../../domain/workload/stuck.ts";
+import { diagnose, explain, type Look } from "../../../domain/workload/stuck.ts";
+import type { Stuck, StuckKind } from "../../../domain/workload/stuck-kinds.ts";
 import type { ContainerFacts, Judgement, PodFacts } from "../../../domain/workload/updated.ts";
 
 const now = 1_000_000;
