@@ -1,3 +1,4 @@
+import type { FastifyRequest } from "fastify";
 import Type, { type Static, type TSchema, type TString } from "typebox";
 import type { Database, Tx } from "../../db/client.ts";
 import { getGroup } from "../../db/repositories/groups.ts";
@@ -37,7 +38,7 @@ interface NamedResource<Body extends TSchema, Item extends Named> {
   readonly body: Body;
   readonly item: TSchema;
   /** Rules for a body that its schema cannot express. */
-  readonly check?: (body: Static<Body>) => readonly Fault[];
+  readonly check?: (body: Static<Body>, request: FastifyRequest) => readonly Fault[] | Promise<readonly Fault[]>;
   readonly get: (tx: Tx, group: string, name: string) => Promise<Item | undefined>;
   readonly list: (tx: Tx, group: string, request: PageRequest<string>) => Promise<Page<Item>>;
   readonly put: (
@@ -115,7 +116,7 @@ export function declareNamed<Body extends TSchema, Item extends Named>(
     async (request, reply) => {
       const { group, name } = namesIn(request.params);
       const body = request.body as Static<Body>;
-      const faults = resource.check?.(body) ?? [];
+      const faults = (await resource.check?.(body, request)) ?? [];
       if (faults.length > 0) throw invalid(faults);
       const expected = expectedVersion(request);
       const answer = await mutate(db, request, async (tx) =>

@@ -222,7 +222,8 @@ async function workloadClashes(
         field: pointer("/cells", target.name),
         message:
           `needs the workload "${workloadName(service, target.name)}" in namespace "${namespace}" of cluster ` +
-          `"${target.cluster}", which is that of app service "${other.service}" of workspace group "${other.group}"; ` +
+          // Of another group not even the name is told.
+          `"${target.cluster}", which is that of ${other.group === group ? `app service "${other.service}"` : "another workspace group"}; ` +
           "use another service name, namespace or cell",
       })),
   );

@@ -86,6 +86,32 @@ describe("role bindings", () => {
     expect((await put("/api/v1/clusters/x", { access: "kubeconfig", kubeconfig: "{}" })).statusCode).toBe(403);
     expect((await api.call("GET", groupPath("brand-new-group"))).statusCode).toBe(404);
   });
+
+  test("an administrator of a group puts cells only on clusters onto which the group was let", async () => {
+    const [group, other] = [await newGroup(), await newGroup()];
+    await bind(group, "boss", { subject: `boss-${group}`, role: "admin" });
+    const boss = await as(`boss-${group}`);
+    for (const name of ["let-in", "foreign"]) {
+      await api.database.pool.query(
+        "insert into clusters (name, access, server, fingerprint, kubeconfig) values ($1, 'kubeconfig', 'https://x', 'x', '')",
+        [name],
+      );
+    }
+    for (const one of [group, other]) await api.call("PUT", `${groupPath(one)}/workspaces/main`, { region: "eu-1" });
+    const put = (where: string, name: string, cluster: string, headers = {}) => {
+      const body = { workspace: "main", zone: "RZ01", az: "az-a", cluster };
+      return api.call("PUT", `${groupPath(where)}/cells/${name}`, body, headers);
+    };
+    expect((await put(other, "cell-a", "foreign")).statusCode).toBe(201);
+    const refusals = [];
+    for (const cluster of ["let-in", "foreign", "none"]) refusals.push(await put(group, "cell-a", cluster, boss));
+    expect(refusals.map((one) => `${one.statusCode} ${one.json().errors[0].field}`)).toEqual(
+      Array(3).fill("422 /cluster"),
+    );
+    expect(new Set(refusals.map((one) => one.json().detail)).size).toBe(1);
+    expect((await put(group, "cell-a", "let-in")).statusCode).toBe(201);
+    expect((await put(group, "cell-b", "let-in", boss)).statusCode).toBe(201);
+  });
 });
 
 describe("audit records", () => {
