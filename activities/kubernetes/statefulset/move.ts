@@ -6,21 +6,13 @@ import type { SetObject } from "../objects.ts";
 import type { GroupPart, Outcome, PodProgress, Progress } from "../port.ts";
 import { all, patience, type Cluster } from "./cluster.ts";
 import { budgetReason, heldByBudgets } from "./budgets.ts";
-import { closeEpoch, enrol, takeEpoch } from "./epoch.ts";
-import { catchUp, putRight, settle } from "./hands.ts";
+import { enrol, takeEpoch } from "./epoch.ts";
+import { closeParts } from "./close.ts";
+import { catchUp, putRight } from "./hands.ts";
 import { isWindowOpen, readNotes, type Notes } from "./metadata.ts";
 import { insistOnRevision } from "./right.ts";
-import {
-  milestonesOf,
-  openPart,
-  ordinalsIn,
-  otherCells,
-  partRows,
-  progressOf,
-  uidsOf,
-  type Part,
-  type Row,
-} from "./rows.ts";
+import { Pace } from "./pace.ts";
+import { openPart, ordinalsIn, otherCells, partRows, progressOf, uidsOf, type Part, type Row } from "./rows.ts";
 import { StuckWatch, type Watched } from "./stuck-watch.ts";
 import { attemptOf } from "./taker.ts";
 import { Wake } from "./wake.ts";
@@ -56,9 +48,7 @@ class Mover {
   readonly #progress: Progress;
   readonly #patience: ReturnType<typeof patience>;
   readonly #watch: StuckWatch;
-  /** Each pod's milestones count once per attempt, so that a pod that comes and goes cannot put the deadline off for ever. */
-  readonly #milestones = new Set<string>();
-  #progressedAt: number;
+  readonly #pace: Pace;
   #reported = "";
   /** Pods of the group that were not updated at the last look. */
   #left = Number.POSITIVE_INFINITY;
@@ -70,7 +60,7 @@ class Mover {
     this.#progress = progress;
     this.#patience = patience(cluster.bounds);
     this.#watch = new StuckWatch(cluster, this.#deadlineSeconds());
-    this.#progressedAt = input.startedAt;
+    this.#pace = new Pace(input.startedAt, this.#deadlineSeconds());
   }
 
   async run(): Promise<Moved> {
@@ -79,11 +69,12 @@ class Mover {
     this.#progress.signal.addEventListener("abort", wake.now);
     try {
       const outcome = await this.#rounds(wake);
-      await this.#close();
+      await closeParts(this.#cluster, this.#parts, this.#progress.signal.aborted);
       return outcome;
     } catch (error) {
       // Not after being fenced: then it is not ours to close. Otherwise a settled attempt leaves a closed epoch.
-      if (!(error instanceof CellwrightFailure && error.type === "Fenced")) await this.#close();
+      if (!(error instanceof CellwrightFailure && error.type === "Fenced"))
+        await closeParts(this.#cluster, this.#parts, this.#progress.signal.aborted);
       throw error;
     } finally {
       for (const end of ends) end();
@@ -94,7 +85,7 @@ class Mover {
   async #rounds(wake: Wake): Promise<Moved> {
     await this.#whilePatient(() => this.#refreshIfOld(this.#cluster.bounds.staleMs));
     const seeded = this.#rows();
-    this.#seedProgress(seeded);
+    this.#pace.seed(seeded);
     await this.#take(seeded);
     for (;;) {
       if (this.#progress.signal.aborted) return this.#stopped();
@@ -111,7 +102,7 @@ class Mover {
     if (endured !== undefined) return endured;
     const now = Date.now();
     const rows = this.#rows(now);
-    this.#noteMilestones(rows, now);
+    this.#pace.note(rows, now);
     const stuck = await this.#watch.look(watched(rows), now);
     this.#report(rows);
     const group = rows.filter((row) => row.inGroup);
@@ -124,10 +115,10 @@ class Mover {
     if (forbidden !== undefined) return this.#failed(rows, forbidden);
     const refused = heldByBudgets(group, now);
     const patienceMs = Math.min(this.#cluster.bounds.budgetMs, this.#deadlineSeconds() * 1000);
-    if (refused !== undefined && now - Math.max(refused.since, this.#progressedAt) >= patienceMs)
+    if (refused !== undefined && now - Math.max(refused.since, this.#pace.progressedAt) >= patienceMs)
       return this.#blocked(rows, refused.rows);
     if (stuck !== undefined) return (await this.#enduring(() => this.#refreshIfOld(1000))) ?? this.#stuck();
-    const deadline = this.#deadline(rows);
+    const deadline = this.#pace.deadline(rows);
     const settling = group.flatMap((row) => (row.judgement.kind === "settling" ? [row.judgement.at - now] : []));
     if (now < deadline || settling.length > 0) {
       return Math.max(1, Math.min(LULL_MS, deadline - now > 0 ? deadline - now : LULL_MS, ...settling));
@@ -202,40 +193,15 @@ class Mover {
     return [...this.#parts.flatMap((part) => partRows(part, now)), ...otherCells(this.#parts)];
   }
 
-  /** What an earlier attempt did counts as progress from when it was done. */
-  #seedProgress(rows: Row[]): void {
-    for (const { inGroup, facts, judgement } of rows) {
-      if (!inGroup || facts === undefined) continue;
-      const times = [facts.movedAt, facts.createdAt, judgement.kind === "updated" ? judgement.since : undefined];
-      for (const time of times)
-        if (time !== undefined && time <= Date.now()) this.#progressedAt = Math.max(this.#progressedAt, time);
-    }
-    for (const row of rows) for (const milestone of milestonesOf(row)) this.#milestones.add(milestone);
-  }
-
-  #noteMilestones(rows: Row[], now: number): void {
-    for (const milestone of rows.flatMap(milestonesOf)) {
-      if (this.#milestones.has(milestone)) continue;
-      this.#milestones.add(milestone);
-      this.#progressedAt = now;
-    }
-  }
-
   #deadlineSeconds(): number {
     return Math.max(...this.#parts.map((part) => part.desired.spec.release.progressDeadlineSeconds));
-  }
-
-  /** Pods that leave take what time they were given. */
-  #deadline(rows: Row[]): number {
-    const graceEnds = rows.filter((row) => row.inGroup).map((row) => row.facts?.deletionDue ?? 0);
-    return Math.max(this.#progressedAt, ...graceEnds) + this.#deadlineSeconds() * 1000;
   }
 
   /** The bound of some pod's trouble has passed, on a fresh view: the end, unless the fresh view shows that it has not. */
   async #stuck(): Promise<Moved | number> {
     const now = Date.now();
     const rows = this.#rows(now);
-    this.#noteMilestones(rows, now);
+    this.#pace.note(rows, now);
     const reason = await this.#watch.look(watched(rows), now);
     if (reason === undefined) return 1;
     // The others are on their way, and go on.
@@ -246,9 +212,9 @@ class Mover {
   async #overdue(): Promise<Moved | number> {
     const now = Date.now();
     const rows = this.#rows(now);
-    this.#noteMilestones(rows, now);
+    this.#pace.note(rows, now);
     const group = rows.filter((row) => row.inGroup);
-    if (now < this.#deadline(rows) || group.every((row) => row.judgement.kind === "updated")) return 1;
+    if (now < this.#pace.deadline(rows) || group.every((row) => row.judgement.kind === "updated")) return 1;
     const wave = nextWave(rows);
     const culprits =
       wave.kind === "wait-for-earlier"
@@ -259,7 +225,7 @@ class Mover {
     const what =
       wave.kind === "wait-for-earlier" ? "Pods of earlier groups have not come back" : "No pod has progressed";
     const told = await this.#watch.tell(culprits.map(toWatched));
-    return this.#failed(rows, `${what} for ${Math.round((now - this.#progressedAt) / 1000)} s. ${told}`);
+    return this.#failed(rows, `${what} for ${Math.round((now - this.#pace.progressedAt) / 1000)} s. ${told}`);
   }
 
   #failed(rows: Row[], reason: string, hasFailed: (row: Row) => boolean = () => true): Moved {
@@ -336,27 +302,6 @@ class Mover {
       if (this.#progress.signal.aborted) return;
       await sleep(pause);
     }
-  }
-
-  /** An epoch that cannot be closed now stays open: the next one fences it. */
-  async #close(): Promise<void> {
-    await all(this.#parts, async ({ held, hands, givenUp, name, view }) => {
-      if (held === undefined) return;
-      try {
-        if (!(await settle(this.#cluster, held, hands))) return;
-        // Stopped with pods about to be born: whoever comes next goes on with the window, or closes it.
-        const pods = view.pods(name);
-        if (this.#progress.signal.aborted && isWindowOpen(held.set) && isWindowNeeded(held.set, held.notes, pods))
-          return;
-        const without = (enrolled: Set<number>) => new Set([...enrolled].filter((ordinal) => !givenUp.has(ordinal)));
-        await closeEpoch(this.#cluster, held, (notes) => ({ ...notes, enrolled: without(notes.enrolled) }));
-      } catch (error) {
-        this.#cluster.log.warn(
-          { workload: held.key.name, epoch: held.epoch, err: (error as Error).message },
-          "the epoch stays open",
-        );
-      }
-    });
   }
 }
 

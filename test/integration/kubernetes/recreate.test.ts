@@ -276,7 +276,22 @@ describe("a group is recreated", () => {
     await proxy.close();
   });
 
-  test("a stopped move leaves the window to whoever comes next, and a freeze closes it", async () => {
+  test("a move that is stopped in the window leaves it to the next attempt, and no pod is evicted twice", async () => {
+    const desired = await apply();
+    const abort = new AbortController();
+    const startedAt = Date.now();
+    const first = local.driver.move(group(desired, [0, 1], "o2/t1#1.1", startedAt), watchProgress(abort.signal));
+    await until("both are evicted", async () => evicted().length === 2);
+    abort.abort();
+    expect(await first).toMatchObject({ changed: true });
+    const second = await local.driver.move(group(desired, [0, 1], "o2/t1#1.2", startedAt), watchProgress());
+    expect(second).toMatchObject({ outcome: "done" });
+    expect(evicted()).toEqual(podNames("cell-a", 0, 1));
+    expect(await levels()).toEqual(["2", "2", "1", "1"]);
+    expect(await strategy()).toBe("RollingUpdate");
+  });
+
+  test("a freeze closes a window that was left open, and nothing goes on", async () => {
     const desired = await apply();
     const held = await takeEpoch(local.cluster, {
       key: { namespace: bench.namespace, name: "cart-cell-a" },
