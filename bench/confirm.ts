@@ -1,5 +1,6 @@
 /** How long it takes from a confirm to the first changed pod, against a bare update that is followed by one activity. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Client, Connection } from "@temporalio/client";
 import type { PodObject } from "../activities/kubernetes/objects.ts";
 import { bareUpdates, confirmUpdate, FLOOR_QUEUE } from "./floors/update-workflow.ts";
 import { startProgram } from "./program.ts";
@@ -71,7 +72,7 @@ async function untilAsked(service: Service, order: Order, group: number): Promis
   }
 }
 
-async function openFloor({ kubernetes, temporal, temporalServer }: ReleaseInstallation, near: Service, times: number) {
+async function openFloor({ kubernetes, temporalServer }: ReleaseInstallation, near: Service, times: number) {
   const { kube } = near;
   const namespace = `${near.namespace}-floor`;
   await kube.request({ method: "POST", path: "/api/v1/namespaces", body: { metadata: { name: namespace } } });
@@ -80,6 +81,8 @@ async function openFloor({ kubernetes, temporal, temporalServer }: ReleaseInstal
   const body = { apiVersion: "v1", kind: "Pod", metadata: { name: FLOOR_POD }, spec };
   await kube.request({ method: "POST", path: `/api/v1/namespaces/${namespace}/pods`, body });
   const { address, namespace: temporalNamespace } = temporalServer;
+  const connection = await Connection.connect({ address });
+  const temporal = new Client({ connection, namespace: temporalNamespace });
   const worker = await startProgram("floors/update-worker.ts", [
     address,
     temporalNamespace,
@@ -110,6 +113,7 @@ async function openFloor({ kubernetes, temporal, temporalServer }: ReleaseInstal
       witness.close();
       await handle.terminate("the bench is over").catch(() => undefined);
       await worker.close();
+      await connection.close();
     },
   };
 }

@@ -72,7 +72,7 @@ async function benchChanges(
   print: (result: object) => void,
 ): Promise<void> {
   const contest = await openContest(installation, work);
-  const times: Record<keyof Contest["changes"], number[]> = { inPlace: [], deployment: [], script: [] };
+  const times: Record<keyof Contest["changes"], number[]> = { inPlace: [], recreate: [], deployment: [], script: [] };
   try {
     for (let round = 0; round < warmUp + rounds; round++) {
       for (const name of Object.keys(times) as (keyof typeof times)[]) {
@@ -88,11 +88,12 @@ async function benchChanges(
   const said = { ...work, rounds };
   print(line("in-place-vs-deployment", said, of("inPlace"), of("deployment")));
   print(line("in-place-vs-script", said, of("inPlace"), of("script")));
+  print(line("recreate-vs-deployment", said, of("recreate"), of("deployment")));
 }
 
 /** Each change brings all pods to a tag and answers with its time, ms. */
 type Contest = {
-  changes: Record<"inPlace" | "deployment" | "script", (tag: string) => Promise<number>>;
+  changes: Record<"inPlace" | "recreate" | "deployment" | "script", (tag: string) => Promise<number>>;
   close(): Promise<void>;
 };
 
@@ -124,7 +125,7 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
     installation.kubernetes.kubeconfigs.admin,
     ofScript,
   ]);
-  const version = "first";
+  let version = "first";
 
   const release = async (change: Change): Promise<number> => {
     const order = await service.plan(change);
@@ -137,6 +138,7 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
   return {
     changes: {
       inPlace: (tag) => release({ tag, version }),
+      recreate: (tag) => release({ tag, version: (version = tag) }),
       async deployment(tag) {
         const begin = performance.now();
         await applyDeployment(kube, ofDeployment, work, tag);

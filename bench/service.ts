@@ -13,7 +13,7 @@ export type Installation = {
   kubernetes: { auditLog: string; kubeconfigs: { admin: string; cellwright: string } };
 };
 
-/** With what the floors need beside the product. */
+/** With what the floors need beside the product: the same Temporal server, and a namespace there for their workflow. */
 export type ReleaseInstallation = Installation & { temporalServer: { address: string; namespace: string } };
 
 /** One service in two cells, its pods cut into groups of the same size. */
@@ -65,7 +65,7 @@ export async function openService(installation: Installation, { pods, groups }: 
     async plan({ tag, version, pause = "OFF" }) {
       const env = version === undefined ? {} : { env: [{ name: "VERSION", value: version }] };
       await rest.send("POST", `${at}/app-services/${SERVICE}/revisions`, {
-        template: { containers: [{ name: "main", image: imageOf(tag), ...env }] },
+        template: { terminationGracePeriodSeconds: 0, containers: [{ name: "main", image: imageOf(tag), ...env }] },
         cells,
         release: { strategy: "QUICK", minGroups: groups, beta: false, pause, upgrade: "IN_PLACE", readySeconds: 0 },
       });
