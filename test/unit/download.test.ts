@@ -44,7 +44,9 @@ const sha256 = (content: Buffer): string => createHash("sha256").update(content)
 const program = Buffer.from("#!/bin/sh\necho 'etcd Version: 3.6.4'\n");
 const url = "https://downloads.test/v1/etcd";
 const plain: Release = { url, sha256: sha256(program) };
-const limits = { ...downloadLimits, answerWithin: 400, idle: 400, within: 1_500 };
+/** For servers that keep one waiting on purpose. The others have all the time that a busy machine may need. */
+const impatient = { ...downloadLimits, answerWithin: 400, idle: 400, within: 1_500 };
+const WAITING = /0.4 s|longer than/;
 const left = (): string[] => (existsSync(directory) ? readdirSync(directory) : []);
 const etcd = toolCatalogue().etcd;
 
@@ -55,7 +57,7 @@ describe("a download", () => {
       asked.push(request.url);
       response.end(program);
     });
-    const path = await downloadRelease(plain, { name: "etcd", directory, mirror, limits });
+    const path = await downloadRelease(plain, { name: "etcd", directory, mirror });
     expect(asked).toEqual(["/downloads.test/v1/etcd"]);
     expect(path).toBe(join(directory, "etcd"));
     expect(readFileSync(path)).toEqual(program);
@@ -78,7 +80,7 @@ describe("a download", () => {
       response.end();
     });
     const release = { url, sha256: sha256(archive), member: "etcd-v1/etcd" };
-    const path = await downloadRelease(release, { name: "etcd", directory, mirror, limits });
+    const path = await downloadRelease(release, { name: "etcd", directory, mirror });
     expect(readFileSync(path)).toEqual(program);
     expect(left()).toEqual(["etcd"]);
   });
@@ -88,7 +90,7 @@ describe("a download", () => {
       if (request.url === "/elsewhere") response.end(program);
       else response.writeHead(302, { location: "/elsewhere" }).end();
     });
-    expect(readFileSync(await downloadRelease(plain, { name: "etcd", directory, mirror, limits }))).toEqual(program);
+    expect(readFileSync(await downloadRelease(plain, { name: "etcd", directory, mirror }))).toEqual(program);
   });
 
   const archive = gzipSync(writeTar([{ name: "other", content: program }]));
@@ -121,7 +123,8 @@ describe("a download", () => {
     ],
   ])("%s is refused, and nothing of it is left", { timeout: 15_000 }, async (_, release, listener, message) => {
     const mirror = await serve(listener);
-    const download = downloadRelease(release, { name: "etcd", directory, mirror, limits: { ...limits, size: 1_000 } });
+    const limits = { ...(WAITING.test(message.source) ? impatient : downloadLimits), size: 1_000 };
+    const download = downloadRelease(release, { name: "etcd", directory, mirror, limits });
     await expect(download).rejects.toThrow(message);
     expect(left()).toEqual([]);
   });
@@ -132,7 +135,7 @@ describe("a download", () => {
     mkdirSync(join(directory, `.download-${gone.pid}-abcd`), { recursive: true });
     mkdirSync(join(directory, `.download-${process.ppid}-abcd`));
     const mirror = await serve((_, response) => void response.end(program));
-    await downloadRelease(plain, { name: "etcd", directory, mirror, limits });
+    await downloadRelease(plain, { name: "etcd", directory, mirror });
     expect(left().toSorted()).toEqual([`.download-${process.ppid}-abcd`, "etcd"]);
   });
 
@@ -172,7 +175,7 @@ describe("downloads of several tools", () => {
       { ...toolCatalogue().kubelet, release: { url: "https://other.test/kubelet", sha256: plain.sha256 } },
       { ...toolCatalogue().kwok, release: undefined },
     ];
-    const { found, reasons } = await downloadTools(tools, { directory, progress, mirror, limits });
+    const { found, reasons } = await downloadTools(tools, { directory, progress, mirror });
     expect(found).toEqual([["etcd", join(directory, "etcd")]]);
     expect(reasons).toEqual([
       "kwok: no official download with a known checksum",
@@ -184,7 +187,7 @@ describe("downloads of several tools", () => {
     const wrong = Buffer.from("#!/bin/sh\necho 'etcd Version: 3.5.0'\n");
     const mirror = await serve((_, response) => void response.end(wrong));
     const tools = [{ ...etcd, release: { url, sha256: sha256(wrong) } }];
-    const { found, reasons } = await downloadTools(tools, { directory, progress, mirror, limits });
+    const { found, reasons } = await downloadTools(tools, { directory, progress, mirror });
     expect(found).toEqual([]);
     expect(reasons).toEqual([expect.stringContaining("does not run on this machine")]);
     expect(left()).toEqual([]);
@@ -197,9 +200,7 @@ describe("downloads of several tools", () => {
       ...toolCatalogue()[name],
       release: plain,
     }));
-    const begin = Date.now();
-    const { found, reasons } = await downloadTools(tools, { directory, progress, mirror, limits });
-    expect(Date.now() - begin).toBeLessThan(1_500);
+    const { found, reasons } = await downloadTools(tools, { directory, progress, mirror, limits: impatient });
     expect(found).toEqual([]);
     expect(reasons).toEqual([
       expect.stringMatching(/^etcd, kubelet, kubectl: 127.0.0.1:\d+ (cannot be|did not answer)/),
