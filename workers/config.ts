@@ -36,7 +36,7 @@ export type ClusterConfig = WorkerConfig & {
 };
 
 /** Whose tokens are believed: an issuer whose keys are in a file, an OpenID Connect issuer, or both. */
-export type TokenConfig = {
+type TokenConfig = {
   local: { issuer: string; audience: string; jwksFile: string } | undefined;
   oidc:
     | {
