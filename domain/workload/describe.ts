@@ -91,7 +91,9 @@ function compareItems(place: Place, { noun, key }: (typeof KEYED)[string], a: Js
 
 /** One difference: what was added, removed or changed, with the values where they are short and no secret. */
 function say(place: Place, a: Json, b: Json): string {
-  const path = place.path.filter((step) => !SILENT.has(step)).join(".");
+  const told = place.path.filter((step) => !SILENT.has(step));
+  // Where nothing else is left, it is what has changed.
+  const path = (told.length > 0 ? told : place.path.slice(-1)).join(".");
   const things = place.things.length === 0 && path !== "" ? ["pod"] : place.things;
   // A thing's inside may be secret too: of a variable, only its name is said.
   const where = (place.secret || path === "" ? things : [...things, path]).join(": ");

@@ -66,6 +66,11 @@ describe("the difference of two revisions in a cell", () => {
       },
     ],
     [
+      "all resources",
+      (body) => delete web(body).resources,
+      { ...none, recreate: ["container web: resources removed"] },
+    ],
+    [
       "variables",
       (body) => {
         web(body).env![2] = { name: "COLOUR", value: "red" };
