@@ -25,6 +25,8 @@ type settings struct {
 	latency time.Duration
 	// SHOP_ERROR_RATE: the share of answers that are a 500, from 0 to 1; 0.
 	errorRate float64
+	// SHOP_FILES: a directory whose files it shows at /files/; none.
+	files string
 }
 
 type service struct {
@@ -41,6 +43,7 @@ func readSettings(environment func(string) string) (settings, error) {
 		port:       8080,
 		crash:      environment("SHOP_CRASH") != "",
 		neverReady: environment("SHOP_NEVER_READY") != "",
+		files:      environment("SHOP_FILES"),
 	}
 	var problem error
 	number := func(name string, otherwise, least, most float64) float64 {

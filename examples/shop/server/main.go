@@ -22,6 +22,12 @@ func main() {
 		pause()
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "note" {
+		if err := note(os.Args[2:]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	settings, err := readSettings(os.Getenv)
 	if err != nil {
 		log.Fatal(err)
@@ -76,6 +82,9 @@ func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /metrics", s.metrics)
+	if s.settings.files != "" {
+		mux.HandleFunc("GET /files/{file...}", s.file)
+	}
 	mux.HandleFunc("GET /", s.answer)
 	return mux
 }
