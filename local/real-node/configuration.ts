@@ -86,6 +86,7 @@ export function kubeletConfiguration(
     failSwapOn: false,
     makeIPTablesUtilChains: false,
     maxPods: 200,
+    volumePluginDir: `${paths.directory}/volume-plugins`,
     podLogsDir: `${paths.directory}/logs`,
     resolvConf: "",
     serializeImagePulls: false,

@@ -32,6 +32,9 @@ export function findLack(): Lack | undefined {
   const missing = missingCapabilities(readFileSync("/proc/self/status", "utf8"));
   if (missing.length > 0) return impossible(`this process lacks ${missing.join(" and ")}, as in an ordinary container`);
   if (!canMakeControlGroups()) return impossible("control groups (/sys/fs/cgroup) are missing or read-only");
+  // Kubelets have one socket in a place that cannot be chosen.
+  if (existsSync("/var/lib/kubelet/config.yaml"))
+    return impossible("it is a node of another cluster (/var/lib/kubelet)");
   const packages = new Set<string>();
   for (const [program, name] of Object.entries(programs)) if (!isOnPath(program)) packages.add(name);
   if (networkPluginDirectory() === undefined) packages.add(networkPackage);

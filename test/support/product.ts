@@ -170,7 +170,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     kubeconfig: readFileSync(kubernetes.kubeconfigs.admin, "utf8"),
     timeoutMs: 20_000,
   });
-  let namespaces = 0;
+  const namespaces: string[] = [];
   return {
     name,
     url,
@@ -187,7 +187,8 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     databaseUrl: testDatabase.url,
     auditLog: kubernetes.auditLog,
     async newKubernetesNamespace() {
-      const made = `p${unique}-${namespaces++}`;
+      const made = `p${unique}-${namespaces.length}`;
+      namespaces.push(made);
       await kube.request({ method: "POST", path: "/api/v1/namespaces", body: { metadata: { name: made } } });
       return made;
     },
@@ -199,6 +200,9 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
           troubles.push(`${history} does not replay: ${error.message}`);
         }
       } finally {
+        // Its pods would take time from the tests that follow; where the cluster has gone, they have too.
+        const paths = namespaces.map((made) => `/api/v1/namespaces/${made}`);
+        await Promise.allSettled(paths.map((path) => kube.request({ method: "DELETE", path })));
         await end();
       }
       if (troubles.length > 0) throw new Error(troubles.join("\n"));
