@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
+import { asc, eq, inArray, sql } from "drizzle-orm";
 import type { DeleteOutcome, ExpectedVersion, PutOutcome } from "../../domain/catalogue/refusal.ts";
 import type { Cluster } from "../../domain/catalogue/types.ts";
 import type { Tx } from "../client.ts";
 import { open, seal, type EncryptionKey } from "../encryption.ts";
 import { cells, clusters } from "../schema/catalogue.ts";
-import { putRow, removeRow } from "./put.ts";
-import { bump, NAMED_DEPENDANTS, page, stamps, type Page, type PageRequest } from "./rows.ts";
+import { namedRows } from "./named.ts";
+import { NAMED_DEPENDANTS, stamps, type Page, type PageRequest } from "./rows.ts";
 
 /** Everything but the kubeconfig, which leaves the database only through `readKubeconfig`. */
 const shown = {
@@ -20,14 +20,15 @@ const shown = {
 };
 type Row = Omit<typeof clusters.$inferSelect, "kubeconfig">;
 
-function show(row: Row): Cluster {
-  const { name, access, server, fingerprint } = row;
-  return { name, access, server, fingerprint, ...stamps(row) };
-}
-
-function describe(name: string): string {
-  return `cluster "${name}"`;
-}
+const rows = namedRows<Row, typeof clusters.$inferInsert, Cluster>({
+  table: clusters,
+  noun: "cluster",
+  columns: shown,
+  show: (row) => {
+    const { name, access, server, fingerprint } = row;
+    return { name, access, server, fingerprint, ...stamps(row) };
+  },
+});
 
 function sealContext(name: string): string {
   return `cluster:${name}`;
@@ -40,30 +41,20 @@ function seenFrom(groups: "all" | readonly string[]) {
     and ${inArray(cells.workspaceGroup, [...groups])})`;
 }
 
-export async function getCluster(
+export function getCluster(
   tx: Tx,
   name: string,
   groups: "all" | readonly string[] = "all",
 ): Promise<Cluster | undefined> {
-  const [row] = await tx
-    .select(shown)
-    .from(clusters)
-    .where(and(eq(clusters.name, name), seenFrom(groups)));
-  return row === undefined ? undefined : show(row);
+  return rows.get(tx, name, seenFrom(groups));
 }
 
-export async function listClusters(
+export function listClusters(
   tx: Tx,
   request: PageRequest<string>,
   groups: "all" | readonly string[] = "all",
 ): Promise<Page<Cluster>> {
-  const rows = await tx
-    .select(shown)
-    .from(clusters)
-    .where(and(request.after === undefined ? undefined : gt(clusters.name, request.after), seenFrom(groups)))
-    .orderBy(asc(clusters.name))
-    .limit(request.limit + 1);
-  return page(rows, request.limit, show);
+  return rows.list(tx, request, seenFrom(groups));
 }
 
 /** A registration whose kubeconfig has been checked. */
@@ -83,48 +74,22 @@ export function putCluster(
 ): Promise<PutOutcome<Cluster>> {
   const { access, kubeconfig, server } = registration;
   const fingerprint = createHash("sha256").update(kubeconfig).digest("hex");
-  const values = () => ({ access, server, fingerprint, kubeconfig: seal(key, sealContext(name), kubeconfig) });
-  return putRow({
-    what: describe(name),
-    expected,
-    find: () => findLocked(tx, name),
-    insert: async () =>
-      (
-        await tx
-          .insert(clusters)
-          .values({ name, ...values() })
-          .onConflictDoNothing()
-          .returning(shown)
-      )[0],
-    same: (row) => row.access === access && row.fingerprint === fingerprint,
-    update: async () =>
-      (
-        await tx
-          .update(clusters)
-          .set({ ...values(), ...bump(clusters.version) })
-          .where(eq(clusters.name, name))
-          .returning(shown)
-      )[0],
-    show,
-  });
+  // Two seals of one kubeconfig differ: whether it has changed is told by its fingerprint.
+  const values = { access, server, fingerprint, kubeconfig: seal(key, sealContext(name), kubeconfig) };
+  return rows.put(tx, name, { expected, values });
 }
 
 export function deleteCluster(tx: Tx, name: string, expected?: ExpectedVersion): Promise<DeleteOutcome> {
-  return removeRow(tx, {
-    what: describe(name),
-    expected,
-    find: () => findLocked(tx, name),
-    dependants: async () => {
-      const rows = await tx
-        .select({ group: cells.workspaceGroup, name: cells.name })
-        .from(cells)
-        .where(eq(cells.cluster, name))
-        .orderBy(asc(cells.workspaceGroup), asc(cells.name))
-        .limit(NAMED_DEPENDANTS);
-      return rows.map((row) => `cell "${row.name}" of workspace group "${row.group}"`);
-    },
-    remove: (inner) => inner.delete(clusters).where(eq(clusters.name, name)),
-  });
+  const dependants = async () => {
+    const found = await tx
+      .select({ group: cells.workspaceGroup, name: cells.name })
+      .from(cells)
+      .where(eq(cells.cluster, name))
+      .orderBy(asc(cells.workspaceGroup), asc(cells.name))
+      .limit(NAMED_DEPENDANTS);
+    return found.map((cell) => `cell "${cell.name}" of workspace group "${cell.group}"`);
+  };
+  return rows.remove(tx, name, { expected, dependants });
 }
 
 /**
@@ -135,10 +100,6 @@ export function deleteCluster(tx: Tx, name: string, expected?: ExpectedVersion):
 export async function readKubeconfig(tx: Tx, key: EncryptionKey, name: string): Promise<string | undefined> {
   const [row] = await tx.select({ kubeconfig: clusters.kubeconfig }).from(clusters).where(eq(clusters.name, name));
   return row === undefined ? undefined : open(key, sealContext(name), row.kubeconfig);
-}
-
-async function findLocked(tx: Tx, name: string): Promise<Row | undefined> {
-  return (await tx.select(shown).from(clusters).where(eq(clusters.name, name)).for("update"))[0];
 }
 
 /** A cluster as its workers know it; `fingerprint` changes with the kubeconfig. */
