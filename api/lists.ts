@@ -29,10 +29,13 @@ export function listOf(item: TSchema) {
 const POSITIONS = {
   name: (value: unknown): value is string => typeof value === "string" && !value.includes("\0"),
   number: (value: unknown): value is number => Number.isSafeInteger(value),
+  /** Of a column of type integer: Postgres refuses to compare it with more than it can hold. */
+  integer: (value: unknown): value is number => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31,
 };
 interface PositionTypes {
   name: string;
   number: number;
+  integer: number;
 }
 
 /**

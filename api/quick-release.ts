@@ -52,7 +52,8 @@ export async function quickRelease(deps: Deps, request: FastifyRequest, action: 
     const revision = await editRevision(tx, action, subject);
     const body = {
       workspaceGroup: action.group,
-      title: (action.options.title ?? action.title).slice(0, LONGEST_TITLE),
+      // One that was given has been checked: it counts characters, not halves of them.
+      title: action.options.title ?? action.title.slice(0, LONGEST_TITLE),
       type: "GROUPED" as const,
       apps: [{ service: action.service, revision }],
     };

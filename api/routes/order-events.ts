@@ -144,7 +144,7 @@ export function orderEventRoutes(options: Partial<FeedOptions> = {}): (app: App,
         const order = await existing(request.params.id);
         if (prefersJson(request.headers.accept)) {
           const list = pathOf(request);
-          const page = await listOrderEvents(db, order.id, pageRequest(list, "number", request.query));
+          const page = await listOrderEvents(db, order.id, pageRequest(list, "integer", request.query));
           return listAnswer(list, page, (event) => event.position);
         }
         const seen = lastEventId(request.headers["last-event-id"], order.position);

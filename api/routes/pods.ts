@@ -58,7 +58,7 @@ const LogQuery = Type.Object(
       }),
     ),
     previous: Type.Optional(
-      Type.Boolean({ default: false, description: "of the container's last run that has ended" }),
+      Type.Boolean({ default: false, description: "true, for the container's last run that has ended, or false" }),
     ),
     tailLines: Type.Optional(
       Type.Integer({ minimum: 1, maximum: LOG_LINES, default: 200, description: `a number from 1 to ${LOG_LINES}` }),

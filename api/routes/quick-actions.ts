@@ -98,7 +98,7 @@ export function quickActionRoutes(engine: OrderEngine): (app: App, deps: AppDepe
         const answer = await quickRelease(deps, request, {
           ...request.params,
           options: optionsOf(request.body),
-          title: `${service}: ${container === undefined ? "" : `${container} `}→ ${image}`,
+          title: `${service}${container === undefined ? "" : `: ${container}`} → ${image}`,
           edit: (base) => changeImage(somewhere(service, base), { container, image }),
           fieldOf: (field) => (/^\/template\/containers\/\d+\/image$/.test(field) ? "/image" : undefined),
         });

@@ -80,7 +80,7 @@ export function revisionRoutes(app: App, { database: { db } }: AppDependencies):
     async (request) => {
       const { group, service } = request.params;
       const list = pathOf(request);
-      const page = await listRevisions(db, group, service, pageRequest(list, "number", request.query));
+      const page = await listRevisions(db, group, service, pageRequest(list, "integer", request.query));
       if (page.items.length === 0 && (await getAppService(db, group, service)) === undefined) {
         throw missing("app service", group, service);
       }

@@ -91,14 +91,18 @@ function resolve(schema: TSchema, path: string): Node {
   return typeof node === "object" && node !== null ? (node as Node) : {};
 }
 
-function textFaults(value: unknown, field: string): Fault[] {
+/** Levels of nesting. No schema has as many; a body of one megabyte can have so many that looking at them all fails. */
+const DEEPEST = 64;
+
+function textFaults(value: unknown, field: string, depth = 0): Fault[] {
   if (typeof value === "string") {
     return storable(value) ? [] : [{ field, message: "contains a NUL character or broken Unicode; remove it" }];
   }
   if (typeof value !== "object" || value === null) return [];
+  if (depth > DEEPEST) return [{ field, message: `is nested in more than ${DEEPEST} levels; send fewer` }];
   return Object.entries(value).flatMap(([key, inner]) =>
     storable(key)
-      ? textFaults(inner, pointer(field, key))
+      ? textFaults(inner, pointer(field, key), depth + 1)
       : [
           {
             field,

@@ -34,7 +34,7 @@ describe.concurrent("quick actions", { timeout: 300_000 }, () => {
     expect(answers.map((each) => each.status)).toEqual([201, 201, 201]);
     expect(new Set(answers.map((each) => each.body.id)).size).toBe(1);
     const order = answers[0]!.body;
-    expect(order).toMatchObject({ title: "cart: → shop/cart:2", apps: [{ service: "cart", revision: 2 }] });
+    expect(order).toMatchObject({ title: "cart → shop/cart:2", apps: [{ service: "cart", revision: 2 }] });
     await client.drive(order.id);
     expect(Object.values(await shop.tags("cart"))).toEqual(["2", "2"]);
     const again = await quick(shop, "cart", "change-image", body, "k");

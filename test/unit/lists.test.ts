@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { orderPage } from "../../api/lists.ts";
+import { orderPage, pageRequest } from "../../api/lists.ts";
 
 const list = "release-orders";
 const place = "2024-02-29T23:59:59.123456Z";
@@ -28,4 +28,16 @@ test.each([
   ["no JSON", "xx"],
 ])("a crafted cursor is refused: %s", (_what, crafted) => {
   expect(() => orderPage(list, { cursor: crafted })).toThrow(/is not a cursor of this list/);
+});
+
+test.each([2 ** 31, -(2 ** 31), 1.5, "1", null])(
+  "a position of %j in a list by a column of integers is refused",
+  (position) => {
+    const query = { cursor: cursor(list, position) };
+    expect(() => pageRequest(list, "integer", query)).toThrow(/is not a cursor of this list/);
+  },
+);
+
+test("the greatest integer is a position", () => {
+  expect(pageRequest(list, "integer", { cursor: cursor(list, 2 ** 31 - 1) }).after).toBe(2 ** 31 - 1);
 });

@@ -459,3 +459,12 @@ describe("a revision", () => {
     fc.assert(fc.property(fc.jsonValue(), (value) => typeof checkRevision("cart", value).ok === "boolean"));
   });
 });
+
+test("what is nested so deeply that looking at all of it would fail is a fault like any other", () => {
+  let nest: unknown = "\0";
+  for (let level = 0; level < 100_000; level++) nest = [nest];
+  expect(schemaFaults(RevisionSpec, body({ env: nest }))).toContainEqual({
+    field: expect.stringMatching(/^\/template\/containers\/0\/env(\/0)+$/) as unknown,
+    message: "is nested in more than 64 levels; send fewer",
+  });
+});
