@@ -63,12 +63,15 @@ function join(draft: Draft, whole: Rollback & { id: string }, task: TaskRecord):
   const { id: _id, ...like } = whole;
   const rollback: Rollback = { ...like, whole: false, phase: "stopping", generation: 0 };
   draft.state.rollbacks = { ...draft.state.rollbacks, [id]: rollback };
-  task.turn = { rollback: id, after: [], phase: "stopping" };
+  const after = dependants(draft.state, task).map((one) => one.definition.id);
+  task.turn = { rollback: id, after, phase: "stopping" };
   move(draft, task, "RUNNING", whole.reason);
 }
 
 function turnBack(draft: Draft, task: TaskRecord, by: By): void {
   task.turn = { rollback: by.id, after: [], phase: "stopping" };
+  // Until it is back, also when the child finds that what was in flight has changed nothing.
+  task.changed = true;
   move(draft, task, "RUNNING", `being stopped, to be rolled back: ${by.reason}`);
   if (task.child?.open) control(draft, [task], { ...by, action: "terminate" });
   // Who has not begun yet must not begin on the strength of what is being taken back.

@@ -55,6 +55,8 @@ export function records(state: PipelineState): TaskRecord[] {
 
 /** Whether it has, or may have, changed something that cancelling does not take back. */
 export function isCommitted(state: PipelineState): boolean {
+  // Who takes back what was changed has it to answer for until it is there.
+  if (state.backward && state.ended !== "ROLLED_BACK") return true;
   return records(state).some((record) => isTaskCommitted(state, record));
 }
 

@@ -199,10 +199,40 @@ describe("rolling back one task", () => {
   });
 });
 
+test("what is to be rolled back counts as changed until it is back: a cancel is refused and not said to be granted", () => {
+  const order = running([nested("a"), nested("b")]);
+  order.hear("1.a", { state: "RUNNING", committed: true });
+  order.askTask("rollback", "1.a");
+  // The group that was in flight finds that it has changed nothing.
+  order.hear("1.a", { state: "RUNNING", committed: false });
+  expect(order.ask("cancel")).toMatchObject({ ok: false, problem: "already-changed", state: "RUNNING" });
+  expect(order.state.shown?.allowed).not.toContain("cancel");
+});
+
+test("what joins a rollback waits for those that need it", () => {
+  const order = running([nested("a"), gate("1.b.needs.a", ["1.a"]), nested("b", ["1.b.needs.a"])]);
+  // b did not wait for a.
+  order.askTask("ignore", "1.b.needs.a");
+  order.hear("1.a", { state: "RUNNING", committed: false });
+  order.hear("1.b", { state: "FAILED", committed: true });
+  order.ask("rollback", { id: "back" });
+  allHold(order, "back");
+  expect(order.controls()).toEqual(["cancel 1.a", "terminate 1.b"]);
+  order.send({ type: "childLost", task: "1.a", reason: "it was terminated from outside" });
+  order.send({ type: "rollbackCompiled", generation: 3, to: {} });
+  ended(order, "1.b", "TERMINATED");
+  order.send({ type: "rollbackCompiled", generation: 4, to: {} });
+  expect(begun(order)).toEqual(["back 1.b 4"]);
+  ended(order, "1.b", "ROLLED_BACK");
+  expect(begun(order)).toEqual(["back 1.a 3"]);
+});
+
 describe("a child on its way back", () => {
   test("shows so, and ends ROLLED_BACK", () => {
     const back = child(backTasks(3, "a", true), 2, false, true);
     expect([back.shown(), back.calls()]).toEqual(["ROLLING_BACK", ["run 3.a.freeze"]]);
+    // What it is to take back is there, though it has changed nothing itself yet.
+    expect(back.state.shown?.committed).toBe(true);
     back.finish("3.a.freeze");
     back.fail("3.a.move");
     expect(back.shown()).toBe("ROLLBACK_FAILED");
