@@ -86,7 +86,11 @@ export function createPlanningActivities(db: Database, planners: readonly Planne
   ): Promise<CompileResult> {
     const plan = await planner.compileRollback(order, generation, rollback);
     if (!plan.ok) return { ok: false, reason: plan.faults.join("\n") };
-    await db.transaction((tx) => storePlan(tx, order.id, generation, plan.pipelines, plan.pods));
+    await db.transaction(async (tx) => {
+      // One attempt after the other, as above; plans below the one in force are gone already.
+      await forgetOldPlans(tx, order.id, Math.min(order.generation, generation));
+      await storePlan(tx, order.id, generation, plan.pipelines, plan.pods);
+    });
     return { ok: true, digest: "", tasks: [], to: plan.to ?? {} };
   }
 }

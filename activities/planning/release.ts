@@ -12,7 +12,7 @@ import { compileRelease, compileRollback } from "../../domain/release/compile.ts
 import { clusterQueue } from "../../domain/release/compile-app.ts";
 import type { Freeze, RollbackApp } from "../../domain/release/compile-app.ts";
 import { needsOf } from "../../domain/release/order.ts";
-import type { ReleaseRequest } from "../../domain/release/order.ts";
+import type { ReleaseRequest, RollbackOptions } from "../../domain/release/order.ts";
 import { differenceOf } from "../../domain/workload/difference.ts";
 import { fixedDigest, shapeDigest } from "../kubernetes/statefulset/driver.ts";
 import type { ReleaseSnapshot } from "../kubernetes/operations/observe-workloads.ts";
@@ -82,7 +82,11 @@ export function createReleasePlanner({ db, tenant, catalogue, queueWait }: Relea
     async compileRollback(order, generation, { subjects, confirm, options }) {
       const world = await worldOf(order, generation);
       const apps: RollbackApp[] = [];
+      // Checked when it was asked for; but an app may have begun since.
+      const { remove = [] } = options as RollbackOptions;
+      const unnamed: string[] = [];
       for (const app of await known(order, { subjects, confirm, options })) {
+        if (!app.target && !remove.includes(app.service)) unnamed.push(app.service);
         const target = app.target && (await releaseOf(order, app, world));
         apps.push({
           service: app.service,
@@ -91,7 +95,15 @@ export function createReleasePlanner({ db, tenant, catalogue, queueWait }: Relea
           ...(target && { target }),
         });
       }
-      // Checked when it was asked for.
+      if (unnamed.length > 0) {
+        const names = unnamed.join(", ");
+        return {
+          ok: false,
+          faults: [
+            `no release of ${names} has ever succeeded, so this would remove all pods and workloads, and that was not confirmed: cancel-rollback, then ask for the rollback again with "remove": ${JSON.stringify(unnamed)}`,
+          ],
+        };
+      }
       return compileRollback({ ...contextOf(order, generation), apps, confirm, options });
     },
   };
