@@ -51,8 +51,8 @@ async function checkSuperseded(tx: Tx, body: ReleaseOrderBody, former: string): 
   if (order?.kind !== RELEASE || order.workspaceGroup !== body.workspaceGroup) {
     throw invalid([{ field, message: `there is no release order ${former} in this workspace group` }]);
   }
-  const holds = (await locksOf(tx, former)).length > 0;
-  if (!holds) {
+  const held = await locksOf(tx, former);
+  if (held.length === 0) {
     throw invalid([
       {
         field,
@@ -63,7 +63,9 @@ async function checkSuperseded(tx: Tx, body: ReleaseOrderBody, former: string): 
   const begun = (await readPipelines(tx, former))
     .filter(({ subject, state }) => subject !== null && state !== "CANCELLED" && state !== "ROLLED_BACK")
     .map((one) => one.subject ?? "");
-  const missing = begun.filter((service) => !body.apps.some((app) => app.service === service)).toSorted();
+  const missing = begun
+    .filter((service) => held.includes(service) && !body.apps.some((app) => app.service === service))
+    .toSorted();
   if (missing.length > 0) {
     throw invalid([
       { field, message: `order ${former} has begun to change ${missing.join(", ")}: add to the apps of this order` },

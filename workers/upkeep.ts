@@ -10,6 +10,7 @@ import { loggableError } from "../db/errors.ts";
 import { findOrder, openOrders, readPipelines, readTasks } from "../db/repositories/orders.ts";
 import type { Order } from "../db/repositories/orders.ts";
 import { forgetPodReports } from "../db/repositories/pod-reports.ts";
+import { hasRecorded } from "../db/repositories/runs.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
 import { isEnded, isTaskOver } from "../domain/pipeline/states.ts";
 import { ORCHESTRATOR_QUEUE } from "../domain/pipeline/task.ts";
@@ -80,7 +81,8 @@ async function lookAfter(deps: UpkeepDeps, order: Order): Promise<void> {
       // A child that is not there yet, or only as a former run, is being started: that is as durable as the order itself.
       if (end === undefined || end.how === NEVER_STARTED || (end.attempt ?? task.attempt) !== task.attempt) continue;
       const how = `The workflow of ${child.subject} ${end.how}`;
-      await abandon(deps, order, { workflowId: child.workflowId, attempt: task.attempt, how });
+      const known = end.attempt !== undefined;
+      await abandon(deps, order, { workflowId: child.workflowId, attempt: task.attempt, known, how });
     }
     return;
   }
@@ -130,14 +132,20 @@ async function endOf(client: Client, workflowId: string): Promise<End | undefine
   }
 }
 
-async function abandon(deps: UpkeepDeps, order: Order, lost: End & { workflowId: string }): Promise<void> {
+async function abandon(
+  deps: UpkeepDeps,
+  order: Order,
+  { known = false, ...lost }: End & { workflowId: string; /** Which run it was is certain. */ known?: boolean },
+): Promise<void> {
   const { db, client, log } = deps;
   const { workflowId, attempt, how } = lost;
   // The last record and the end of a workflow are two steps: what was read before the look may be out of date.
   const now = await findOrder(db, order.id);
   const row = (await readPipelines(db, order.id)).find((one) => one.workflowId === workflowId);
-  // An app that is being retried still has the record of its former run's loss.
-  if (!now || now.endedAt !== null || (row && isEnded(row.state) && row.state !== "ABANDONED")) return;
+  if (!now || now.endedAt !== null) return;
+  // An app that is being retried, or rolled back, still has the record of its former run's end.
+  const isFormer = known && attempt !== undefined && !(await hasRecorded(db, order.id, workflowId, attempt));
+  if (row && isEnded(row.state) && row.state !== "ABANDONED" && !isFormer) return;
   const input: AbandonInput = { orderId: order.id, orderWorkflowId: order.workflowId, ...lost };
   try {
     await client.workflow.start("abandonPipelines", {

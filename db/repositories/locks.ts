@@ -1,7 +1,7 @@
 /** The right of an order to change the workloads of a service. */
-import { and, eq, inArray, isNotNull, notInArray, sql } from "drizzle-orm";
+import { and, eq, exists, inArray, isNotNull, not, notInArray, or, sql } from "drizzle-orm";
 import type { Tx } from "../client.ts";
-import { locks, orders } from "../schema/index.ts";
+import { locks, orders, pipelines, tasks } from "../schema/index.ts";
 
 /**
  * Why this order must not change the workloads of the service, for a person; undefined if it may: it has not ended and
@@ -25,12 +25,14 @@ export const RELEASE_LOCKS = "release-locks";
 
 /**
  * An order takes the place of a superseded (or abandoned) one: its locks of `services` become this order's. What the former
- * one held besides it has not changed, and is freed. Runs in the caller's transaction; doing it again changes nothing.
+ * one held besides it has not changed, and is freed, or goes back to the one before it. Runs in the caller's transaction;
+ * doing it again changes nothing.
  */
 export async function takeOverLocks(
   tx: Tx,
   { from, to, services }: { from: string; to: string; services: string[] },
 ): Promise<void> {
+  await giveBackLocks(tx, from, services);
   await tx.delete(locks).where(and(eq(locks.orderId, from), notInArray(locks.service, services)));
   await tx
     .update(locks)
@@ -39,12 +41,45 @@ export async function takeOverLocks(
   await tx.update(orders).set({ allowedActions: [] }).where(eq(orders.id, from));
 }
 
-/** An order that has changed nothing gives back what it took over. */
-export async function giveBackLocks(tx: Tx, orderId: string): Promise<void> {
+/**
+ * Of what an order took over, the locks of services that it has neither changed nor released go back to the former order:
+ * what that one left there is not set right. `keeps`: services whose locks stay.
+ */
+export async function giveBackLocks(tx: Tx, orderId: string, keeps: string[] = []): Promise<void> {
+  const changed = tx
+    .select({ one: sql`1` })
+    .from(pipelines)
+    .where(
+      and(
+        eq(pipelines.orderId, orderId),
+        eq(pipelines.subject, locks.service),
+        or(pipelines.committed, isNotNull(pipelines.generation)),
+      ),
+    );
+  // By the order's own records: those of an app may come later than the order's end.
+  const released = tx
+    .select({ one: sql`1` })
+    .from(tasks)
+    .where(
+      and(
+        eq(tasks.orderId, orderId),
+        eq(tasks.kind, "pipeline"),
+        eq(tasks.subject, locks.service),
+        eq(tasks.state, "SUCCEEDED"),
+      ),
+    );
   const given = await tx
     .update(locks)
     .set({ orderId: sql`${locks.takenFrom}`, takenFrom: null })
-    .where(and(eq(locks.orderId, orderId), isNotNull(locks.takenFrom)))
+    .where(
+      and(
+        eq(locks.orderId, orderId),
+        isNotNull(locks.takenFrom),
+        notInArray(locks.service, keeps),
+        not(exists(changed)),
+        not(exists(released)),
+      ),
+    )
     .returning({ to: locks.orderId });
   const holders = [...new Set(given.map((lock) => lock.to))];
   if (holders.length === 0) return;

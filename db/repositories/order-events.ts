@@ -127,9 +127,10 @@ async function project(tx: Tx, append: Append, event: RecordedEvent): Promise<vo
       if (append.subject !== undefined) return;
       const ended = isEnded(event.state);
       // An abandoned order keeps its locks: what it held may need a person's look first. A superseded one's are taken over.
-      if (event.state === "CANCELLED") await giveBackLocks(tx, orderId);
-      if (ended && event.state !== "ABANDONED" && event.state !== "SUPERSEDED")
+      if (ended && event.state !== "ABANDONED" && event.state !== "SUPERSEDED") {
+        await giveBackLocks(tx, orderId);
         await tx.delete(locks).where(eq(locks.orderId, orderId));
+      }
       const held =
         event.state === "ABANDONED" || event.state === "SUPERSEDED"
           ? await tx.select({ service: locks.service }).from(locks).where(eq(locks.orderId, orderId)).limit(1)

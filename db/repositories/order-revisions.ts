@@ -42,7 +42,11 @@ export async function ordersNaming(
 /** How many of a service's revisions are looked for in cells that they may have left workloads in. */
 const MOST_RECENT = 50;
 
-/** Numbers of the revisions that orders created at or after `since` name for a service; those of the youngest orders first. */
+/**
+ * Numbers of the revisions that orders name for a service which have done anything at or after `since`; those of the
+ * orders that did something last come first. When an order was made says nothing: it may have waited while others came
+ * to their end.
+ */
 export async function recentRevisions(
   tx: Tx,
   workspaceGroup: string,
@@ -50,23 +54,23 @@ export async function recentRevisions(
   since: Date | undefined,
 ): Promise<number[]> {
   const rows = await tx
-    .select({ number: orderRevisions.number, at: max(orders.createdAt) })
+    .select({ number: orderRevisions.number, at: max(orders.updatedAt) })
     .from(orderRevisions)
     .innerJoin(orders, eq(orders.id, orderRevisions.orderId))
     .where(
       and(
         eq(orderRevisions.workspaceGroup, workspaceGroup),
         eq(orderRevisions.service, service),
-        since && gte(orders.createdAt, since),
+        since && gte(orders.updatedAt, since),
       ),
     )
     .groupBy(orderRevisions.number)
-    .orderBy(desc(max(orders.createdAt)))
+    .orderBy(desc(max(orders.updatedAt)))
     .limit(MOST_RECENT);
   return rows.map((row) => row.number);
 }
 
-/** A revision that was released successfully; `since`: when its order was made, after which others may have come. */
+/** A revision that was released successfully; `since`: when that was, after which others may have changed something. */
 export type Success = { revision: number; since: Date };
 
 /** Service → the last revision that another order than this one released successfully, and did not roll back. */
@@ -80,7 +84,7 @@ export async function lastSuccesses(
     .selectDistinctOn([pipelines.subject], {
       service: orderRevisions.service,
       revision: orderRevisions.number,
-      since: orders.createdAt,
+      since: pipelines.updatedAt,
     })
     .from(pipelines)
     .innerJoin(orders, eq(orders.id, pipelines.orderId))
