@@ -11,7 +11,7 @@ import { type ImageDescription, writeDockerArchive } from "./docker-archive.ts";
 const services = ["catalog", "payment", "cart", "web", "pay"];
 
 /** Tags that there are images for; what a tag means is said by its first word. */
-const good = ["1.0.0", "1.1.0", "1", "2", "3", "4", "5"];
+const good = ["1.0.0", "1.1.0", "1.2.0", "1", "2", "3", "4", "5"];
 const odd = [
   "slow-2",
   "slow-1.1.0",
@@ -23,7 +23,7 @@ const odd = [
   "stubborn-2",
   "errors-2",
 ];
-const tags = [...good, ...odd];
+export const tags = [...good, ...odd];
 
 /** Tags of the same content as another tag. */
 const twins: Readonly<Record<string, string>> = { "1.1.0-again": "1.1.0", "2-again": "2" };

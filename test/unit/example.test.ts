@@ -5,6 +5,7 @@ import { schemaFaults } from "../../domain/catalogue/faults.ts";
 import { ChangeImageBody } from "../../api/routes/quick-actions.ts";
 import { checkRevision } from "../../domain/catalogue/validate.ts";
 import { type Call, readCalls } from "../../local/example-calls.ts";
+import { tags } from "../../local/image/shop.ts";
 import { projectRoot } from "../../local/paths.ts";
 
 const folder = join(projectRoot, "examples");
@@ -65,5 +66,7 @@ describe("the example", () => {
   test("offers a quick change of the cart's image", () => {
     const body = readTry("image-cart.json");
     expect(schemaFaults(ChangeImageBody, body)).toEqual([]);
+    // Real nodes pull nothing.
+    expect(tags.map((tag) => `shop/cart:${tag}`)).toContain((body as { image: string }).image);
   });
 });
