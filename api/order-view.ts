@@ -158,7 +158,6 @@ export async function readReleaseOrder(db: Database, order: Order): Promise<Rele
       dependsOn: task.definition.dependsOn,
       ...(task.reason !== null && { reason: task.reason }),
       allowedActions: taskActions(
-        order,
         task,
         stateOf(task),
         pipelines.find((row) => task.kind === "pipeline" && row.subject === task.subject),
@@ -202,7 +201,10 @@ function appView(
         ),
       },
     }),
-    allowedActions: own ? taskActions(order, own, order.state, pipeline) : [],
+    allowedActions: [
+      ...(asksWhetherBack(app.service, tasks, pipeline) ? ["confirm-rollback"] : []),
+      ...(own ? taskActions(own, order.state, pipeline) : []),
+    ],
   };
 }
 
@@ -232,7 +234,7 @@ function groupsOf(tasks: Task[], pods: TaskPod[]): Static<typeof Group>[] {
 }
 
 /** `app`: the pipeline that the task stands for, once it has begun. */
-function taskActions(order: Order, task: Task, pipeline: PipelineStateName, app: PipelineRow | undefined): string[] {
+function taskActions(task: Task, pipeline: PipelineStateName, app: PipelineRow | undefined): string[] {
   const { pipeline: nested, ignorable = false } = task.definition;
   const standing: TaskStanding = { kind: task.kind, state: task.state, ignorable };
   if (app) standing.committed = app.committed;
@@ -242,9 +244,14 @@ function taskActions(order: Order, task: Task, pipeline: PipelineStateName, app:
     standing.committed = true;
     standing.turn = app.state === "ROLLED_BACK" ? "done" : app.state === "TERMINATED" ? "cancelled" : "turning";
   }
-  const verbs: string[] = allowedTaskVerbs(standing, pipeline);
-  const confirms = order.state !== "AWAITING_ROLLBACK_CONFIRM" && app?.state === "AWAITING_ROLLBACK_CONFIRM";
-  return confirms ? ["confirm-rollback", ...verbs] : verbs;
+  return allowedTaskVerbs(standing, pipeline);
+}
+
+/** An app that was rolled back by itself, also when the whole order is rolled back since; not one that waits between groups. */
+function asksWhetherBack(service: string, tasks: Task[], app: PipelineRow | undefined): boolean {
+  if (app?.state !== "AWAITING_ROLLBACK_CONFIRM" || app.generation === null) return false;
+  const last = `${app.generation}.${service}.rolled-back`;
+  return tasks.some((task) => task.id === last && task.state === "AWAITING_CONFIRM");
 }
 
 /** The app's own pipeline knows best; before it has begun, its task in the order does, and the gate that it waits for. */
