@@ -19,6 +19,8 @@ type RevisionInput = {
   level?: string;
   /** Seconds that a pod is given to end. */
   grace?: number;
+  /** What is sent, made of what would be. */
+  body?: (body: RevisionBody) => RevisionBody;
 };
 
 export type ShopInput = {
@@ -84,7 +86,10 @@ export async function createShop(product: Product, input: ShopInput): Promise<Sh
     group,
     namespace,
     cells: Object.keys(cells),
-    async revision(service, { tag, replicas = input.services[service] ?? 1, release, level = "1", grace }) {
+    async revision(
+      service,
+      { tag, replicas = input.services[service] ?? 1, release, level = "1", grace, body: change = (body) => body },
+    ) {
       const scale = (cell: string): number => (typeof replicas === "number" ? replicas : (replicas[cell] ?? 0));
       const named = typeof replicas === "number" ? Object.keys(cells) : Object.keys(replicas);
       const probe = { httpGet: { path: "/healthz", port: 8080 }, periodSeconds: 1, failureThreshold: 1 };
@@ -103,7 +108,7 @@ export async function createShop(product: Product, input: ShopInput): Promise<Sh
         cells: Object.fromEntries(named.map((cell) => [cell, { replicas: scale(cell) }])),
         release: { ...straight, ...input.release, ...release },
       };
-      const { number } = await client.post<{ number: number }>(`${at}/app-services/${service}/revisions`, body);
+      const { number } = await client.post<{ number: number }>(`${at}/app-services/${service}/revisions`, change(body));
       return number;
     },
     body: (services, more = {}) => ({
