@@ -22,6 +22,7 @@ const DEFAULTS: FeedOptions = {
   heartbeat: 15_000,
   stall: 30_000,
   farewell: 1_000,
+  recheck: 15_000,
 };
 
 /** Most events that one look reads, and most that it reads for one place; what is left is read by the next, at once. */

@@ -11,6 +11,8 @@ export interface StreamTiming {
   readonly stall: number;
   /** How long what was sent last may take to be read before the connection is cut. */
   readonly farewell: number;
+  /** How often it is looked whether the client may still read the order. */
+  readonly recheck: number;
 }
 
 export interface EventStreamOptions {
@@ -23,6 +25,8 @@ export interface EventStreamOptions {
   readonly position: number;
   /** When the token ends. */
   readonly expiresAt: Date;
+  /** Whether the client may still read the order. A failure to find out changes nothing. */
+  readonly mayRead: () => Promise<boolean>;
   readonly timing: StreamTiming;
 }
 
@@ -33,8 +37,9 @@ export type EventStream = ReturnType<typeof openEventStream>;
  * stream wants nothing more, so that at most one page of events is kept for it.
  */
 export function openEventStream(options: EventStreamOptions) {
-  const { response, orderId, subject, expiresAt, timing } = options;
+  const { response, orderId, subject, expiresAt, mayRead, timing } = options;
   let { position } = options;
+  let checkedAt = Date.now();
   let lastSent = Date.now();
   let unreadSince: number | undefined;
   let ended = false;
@@ -84,9 +89,17 @@ export function openEventStream(options: EventStreamOptions) {
     },
     /** Says the last and ends the answer. */
     end,
-    /** Does what is due: says that it is alive, ends when the token does, or when the client does not read. */
+    /** Does what is due: says that it is alive, ends when the token or the right does, or when the client does not read. */
     look(now: number): void {
       if (ended) return;
+      if (now - checkedAt >= timing.recheck) {
+        checkedAt = now;
+        const gone = comment("the right to read this order has been taken away");
+        void mayRead().then(
+          (may) => may || end(gone),
+          () => {},
+        );
+      }
       if (now >= expiresAt.getTime()) {
         end(comment("the token has expired; connect again with a new one and Last-Event-ID"));
       } else if (unreadSince !== undefined && now - unreadSince >= timing.stall) {

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import type { DatabaseHandle } from "../../db/client.ts";
-import { readGrants } from "../../db/repositories/role-bindings.ts";
-import { holdsNothing, type Grants } from "../../domain/access/decide.ts";
+import { holdsNothing } from "../../domain/access/decide.ts";
 import { authorise, authoriseBody, deny } from "../access/authorise.ts";
+import { grantsOf } from "../access/grants.ts";
 import { placeOf, type Place, type RoutePermission } from "../access/place.ts";
 import type { Identity, VerifyToken } from "../identity.ts";
 import { Problem } from "../problem.ts";
@@ -43,10 +43,7 @@ export const auth = fp<AuthOptions>(
       if (request.is404 || permission === "public") return;
       const identity = await authenticate(request, verifyToken);
       request.identity = identity;
-      const grants: Grants = {
-        everywhere: identity.roles,
-        bindings: identity.roles.includes("admin") ? [] : await readGrants(db, identity.subject, identity.groups),
-      };
+      const grants = await grantsOf(db, identity);
       if (permission === undefined || place === undefined || holdsNothing(grants)) {
         throw deny(
           request,

@@ -2,6 +2,7 @@ import Type, { type TSchema } from "typebox";
 import { listOrderEvents, readEventPages, type PlacedEvent } from "../../db/repositories/order-event-pages.ts";
 import { findOrder, type Order } from "../../db/repositories/orders.ts";
 import { PIPELINE_STATES, TASK_STATES } from "../../domain/pipeline/states.ts";
+import { mayStillRead } from "../access/grants.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
 import { createEventFeed, type FeedOptions } from "../events/feed.ts";
 import { lastEventId, prefersJson } from "../events/format.ts";
@@ -149,7 +150,8 @@ export function orderEventRoutes(options: Partial<FeedOptions> = {}): (app: App,
         }
         const seen = lastEventId(request.headers["last-event-id"], order.position);
         if (seen === order.position && order.endedAt !== null && (await isOver(order))) return reply.code(204).send();
-        const { subject, expiresAt } = caller(request);
+        const who = caller(request);
+        const { subject, expiresAt } = who;
         feed.admit(subject);
         reply.hijack();
         feed.follow({
@@ -159,6 +161,7 @@ export function orderEventRoutes(options: Partial<FeedOptions> = {}): (app: App,
           subject,
           position: seen ?? (request.query.from === "now" ? order.position : 0),
           expiresAt,
+          mayRead: () => mayStillRead(db, who, "orders.read", order.workspaceGroup),
         });
         return reply;
       },

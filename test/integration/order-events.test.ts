@@ -1,9 +1,11 @@
 /** Following orders, over connections to a server that listens, and a real database. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { eq } from "drizzle-orm";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { FeedOptions } from "../../api/events/feed.ts";
 import { orderEventRoutes } from "../../api/routes/order-events.ts";
+import { roleBindings } from "../../db/schema/index.ts";
 import { createTestApi, type TestApi } from "../support/api.ts";
 import { follow, followToEnd, type Followed, type Following } from "../support/event-stream.ts";
 import { createRandom } from "../support/random.ts";
@@ -40,7 +42,7 @@ const arrived = (followed: Followed, count: number): Promise<boolean> =>
 
 let server: Server;
 beforeAll(async () => {
-  server = await serve({ heartbeat: 200, interval: 100 });
+  server = await serve({ heartbeat: 200, interval: 100, recheck: 300 });
 });
 afterAll(() => server.api.close());
 
@@ -169,6 +171,19 @@ describe("a stream", () => {
     // An outage is told of once, and so is its end.
     const { length } = server.api.logs().match(/events cannot be read/g) ?? [];
     expect([length, server.api.logs().includes("events can be read again")]).toEqual([1, true]);
+  });
+
+  test("ends when the right to read the order is taken away, and not before", async () => {
+    const order = await server.order("withdrawn");
+    const { db } = server.api.database;
+    await db.insert(roleBindings).values({ workspaceGroup: "shop", name: "ann", subject: "ann", role: "viewer" });
+    const stream = await server.follow(order, { token: await server.api.token([], { sub: "ann" }) });
+    await sleep(800);
+    await order.tasks(1);
+    await arrived(stream, 1);
+    await db.delete(roleBindings).where(eq(roleBindings.name, "ann"));
+    expect(await stream.closed).toBe("ended");
+    expect(stream.comments.at(-1)).toBe("the right to read this order has been taken away");
   });
 
   test("ends with the token that opened it", async () => {
