@@ -28,7 +28,10 @@ export async function cleanRealNode(paths: NodePaths): Promise<void> {
   await run("ip", "link", "delete", paths.bridge).catch(() => "");
   const ownResults = [`${paths.bridge}-`, ...containers.map((id) => `cni-loopback-${id}-`)];
   for (const file of list("/var/lib/cni/results")) {
-    if (ownResults.some((own) => file.startsWith(own))) rmSync(join("/var/lib/cni/results", file), { force: true });
+    const path = join("/var/lib/cni/results", file);
+    // One that was written for a pod of which no container had begun yet is only told by its network namespace.
+    const isOwn = ownResults.some((own) => file.startsWith(own)) || readText(path).includes(`"${paths.state}/`);
+    if (isOwn) rmSync(path, { force: true });
   }
   // The kubelet links every container's log from here.
   for (const link of list("/var/log/containers")) {

@@ -1,6 +1,6 @@
 /** A real node leaves nothing on the machine, in whatever way its starter ends. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { createClusterClient, paths } from "../../activities/kubernetes/client.ts";
@@ -18,6 +18,8 @@ const directory = join(testDirectory, "leftovers");
 // Beside the nodes of the run, in the same cluster.
 const number = 9;
 const node = nodePaths(directory, number);
+
+const networkResults = "/var/lib/cni/results";
 
 const program = `
 import { createSupervisor } from ${JSON.stringify(join(projectRoot, "local/processes.ts"))};
@@ -95,9 +97,12 @@ async function remains(): Promise<string[]> {
     .split("\n")
     .filter((line) => line.includes(node.state) || line.includes(`${node.directory}/`));
   const links = (await run("ip", "-oneline", "link")).split("\n").filter((line) => line.includes(node.bridge));
-  const results = existsSync("/var/lib/cni/results") ? readdirSync("/var/lib/cni/results") : [];
+  const results = existsSync(networkResults) ? readdirSync(networkResults) : [];
+  const ownResults = results.filter((file) => {
+    return file.startsWith(node.bridge) || readFileSync(join(networkResults, file), "utf8").includes(`"${node.state}/`);
+  });
   const files = [node.state, node.directory].filter(existsSync);
-  return [...processes, ...mounts, ...links, ...results.filter((file) => file.startsWith(node.bridge)), ...files];
+  return [...processes, ...mounts, ...links, ...ownResults, ...files];
 }
 
 /** Pids of the guards that a process has started. */
@@ -122,6 +127,9 @@ const untilNothingRemains = (): Promise<unknown> =>
 test.runIf(hasRealNodes)("a real node leaves nothing behind", { timeout: 240_000 }, async () => {
   await startNodeWithPod("first");
   expect(await remains()).not.toEqual([]);
+  // As of a pod whose network has been made, and none of whose containers has begun.
+  const unborn = { interfaces: [{ name: "lo", sandbox: `${node.state}/netns/cni-1` }] };
+  writeFileSync(join(networkResults, `cni-loopback-unborn-${process.pid}-lo`), JSON.stringify({ result: unborn }));
   starter?.kill("SIGKILL");
   await untilNothingRemains();
 
