@@ -50,6 +50,8 @@ ALTER TABLE "pipelines" ADD COLUMN "generation" integer;--> statement-breakpoint
 ALTER TABLE "pipelines" ADD COLUMN "rollback" jsonb;--> statement-breakpoint
 ALTER TABLE "task_pods" ADD COLUMN "change" text;--> statement-breakpoint
 ALTER TABLE "task_pods" ADD COLUMN "why" text;--> statement-breakpoint
+ALTER TABLE "tasks" ADD COLUMN "turn" text;--> statement-breakpoint
+ALTER TABLE "tasks" ADD COLUMN "changed" boolean DEFAULT false NOT NULL;--> statement-breakpoint
 ALTER TABLE "role_bindings" ADD CONSTRAINT "role_bindings_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "deleted_app_services" ADD CONSTRAINT "deleted_app_services_workspace_group_workspace_groups_name_fk" FOREIGN KEY ("workspace_group") REFERENCES "public"."workspace_groups"("name") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "revision_drafts" ADD CONSTRAINT "revision_drafts_service_fk" FOREIGN KEY ("workspace_group","service") REFERENCES "public"."app_services"("workspace_group","name") ON DELETE restrict ON UPDATE no action;--> statement-breakpoint
