@@ -76,15 +76,17 @@ export async function actOnOrder(
   if (body?.digest !== undefined && verb !== "start") {
     throw invalid([{ field: "/digest", message: `belongs to start only, not to ${verb}` }]);
   }
-  const options = await rollbackOptions(deps, order, verb, body);
-  return perform(deps, request, order, order.workflowId, ({ id, actor }) => ({
-    id,
-    actor,
-    verb,
-    ...(body?.reason !== undefined && { reason: body.reason }),
-    ...(body?.digest !== undefined && { digest: body.digest }),
-    ...(options && { options }),
-  }));
+  return perform(deps, request, order, order.workflowId, verb, async ({ id, actor, again }) => {
+    const options = await rollbackOptions(deps, order, verb, body, { again });
+    return {
+      id,
+      actor,
+      verb,
+      ...(body?.reason !== undefined && { reason: body.reason }),
+      ...(body?.digest !== undefined && { digest: body.digest }),
+      ...(options && { options }),
+    };
+  });
 }
 
 /** Verbs for one app service of an order: some are for the order's task, one for the last task of the app's way back. */
@@ -100,7 +102,7 @@ async function rollbackOptions(
   order: Order,
   verb: string,
   body: ActionBody,
-  service?: string,
+  { again = false, service }: { again?: boolean | undefined; service?: string },
 ): Promise<{ [key: string]: Json } | undefined> {
   const { grouping, remove } = body ?? {};
   if (verb !== "rollback") {
@@ -108,14 +110,16 @@ async function rollbackOptions(
     if (odd) throw invalid([{ field: odd, message: `belongs to rollback only, not to ${verb}` }]);
     return undefined;
   }
-  const begun = (await readPipelines(db, order.id))
+  // Of an order that has ended nothing goes back any more: to be told what to name would mislead.
+  const begun = (isEnded(order.state) ? [] : await readPipelines(db, order.id))
     .filter(({ subject, state }) => subject !== null && state !== "CANCELLED" && state !== "ROLLED_BACK")
     .map((row) => row.subject ?? "")
     .filter((subject) => service === undefined || subject === service);
   const successes = await lastSuccesses(db, order, begun);
   const gone = begun.filter((subject) => !successes.has(subject)).toSorted();
   const unnamed = gone.filter((subject) => !(remove ?? []).includes(subject));
-  if (unnamed.length > 0) {
+  // Who asks again was let through the first time.
+  if (unnamed.length > 0 && !again) {
     throw invalid([
       {
         field: "/remove",
@@ -158,7 +162,6 @@ export async function actOnTask(
   body: ActionBody,
 ): Promise<Answer> {
   if (body?.digest !== undefined) throw invalid([{ field: "/digest", message: "belongs to start only" }]);
-  const options = await rollbackOptions(deps, order, verb, body, taskId.split(".")[1]);
   const task = await findTask(deps.db, order.id, taskId);
   const generation = task?.generation ?? generationOf(taskId);
   if (generation !== undefined && generation < order.generation) {
@@ -169,14 +172,17 @@ export async function actOnTask(
     );
   }
   if (!task) throw new Problem("not-found", `Order ${order.id} has no task ${taskId}; read the order for its tasks.`);
-  return perform(deps, request, order, task.stream, ({ id, actor }) => ({
-    id,
-    actor,
-    verb,
-    task: task.id,
-    ...(body?.reason !== undefined && { reason: body.reason }),
-    ...(options && { options }),
-  }));
+  return perform(deps, request, order, task.stream, verb, async ({ id, actor, again }) => {
+    const options = await rollbackOptions(deps, order, verb, body, { again, service: task.subject ?? "" });
+    return {
+      id,
+      actor,
+      verb,
+      task: task.id,
+      ...(body?.reason !== undefined && { reason: body.reason }),
+      ...(options && { options }),
+    };
+  });
 }
 
 function refuseEnded(order: Order, verb: string): void {
@@ -242,13 +248,14 @@ async function perform(
   request: FastifyRequest,
   order: Order,
   workflowId: string,
-  verbOf: (asker: Asker) => Verb,
+  name: string,
+  verbOf: (asker: Asker) => Promise<Verb>,
 ): Promise<Answer> {
   const asker = await identify(deps, request);
   if (asker.answer) return repeatedAnswer(asker.answer);
-  const verb = verbOf(asker);
   // What was asked for before may have been carried out and only its answer lost: the workflow knows, even an ended one.
-  if (asker.again !== true) refuseEnded(order, verb.verb);
+  if (asker.again !== true) refuseEnded(order, name);
+  const verb = await verbOf(asker);
   const result = await deps.engine.act(workflowId, verb, ACT_TIMEOUT);
   switch (result.kind) {
     case "answered": {

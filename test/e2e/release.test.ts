@@ -84,6 +84,9 @@ describe.for(nodeKinds)("a release on %s nodes", { timeout: 300_000, concurrent:
     const ended = await client.waitFor(preview.id, "SUCCEEDED");
 
     expect(ended).toMatchObject({ digest: preview.digest, allowedActions: [], endedAt: expect.any(String) as string });
+    // Not that something would have to be named for it.
+    const late = await client.tryAct(preview.id, "rollback", { body: { reason: "too late" } });
+    expect([late.status, late.body]).toMatchObject([409, { type: "/problems/verb-not-allowed", state: "SUCCEEDED" }]);
     expect(ended.apps.map((app) => [app.service, app.state])).toEqual([
       ["web", "SUCCEEDED"],
       ["cart", "SUCCEEDED"],
