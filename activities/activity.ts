@@ -58,10 +58,12 @@ export function guarded<T extends Record<string, (input: never) => Promise<unkno
   return Object.fromEntries(entries) as T;
 }
 
-/** Heartbeats while `work` lasts, so that a dead worker is noticed, and cancellation is heard. */
+/**
+ * Heartbeats while `work` lasts, so that a dead worker is noticed, and cancellation is heard. Not at once: most calls have
+ * ended by then, and each heartbeat is a write of the server.
+ */
 export async function alive<T>(work: () => Promise<T>): Promise<T> {
   const context = Context.current();
-  context.heartbeat();
   const timer = setInterval(() => context.heartbeat(), HEARTBEAT_INTERVAL);
   try {
     return await work();

@@ -36,7 +36,7 @@ export async function observeWorkloads(
   let general: ObservationFault[] | undefined;
   const looks = new Map<Placement, Look>();
   await insist(impatient, async () => {
-    general ??= [...(await namespaceFaults(cluster, namespace)), ...(await missingRights(cluster, namespace))];
+    general ??= (await Promise.all([namespaceFaults(cluster, namespace), missingRights(cluster, namespace)])).flat();
     if (general.length > 0) return;
     const left = placements.filter((placement) => !looks.has(placement));
     await eachAtOnce(left, LOOKS, async (placement) => {
