@@ -237,13 +237,10 @@ function groupsOf(tasks: Task[], pods: TaskPod[]): Static<typeof Group>[] {
 function taskActions(task: Task, pipeline: PipelineStateName, app: PipelineRow | undefined): string[] {
   const { pipeline: nested, ignorable = false } = task.definition;
   const standing: TaskStanding = { kind: task.kind, state: task.state, ignorable };
-  if (app) standing.committed = app.committed;
+  // What the child's own records say last may be out of date: it was lost, or it ended before it heard of a rollback.
+  standing.committed = task.changed || (task.turn === null && app?.committed === true);
   standing.canRollBack = nested?.rollbackType !== undefined;
-  if (app && app.generation !== null) {
-    // It never goes forward again, also when its way back was given up.
-    standing.committed = true;
-    standing.turn = app.state === "ROLLED_BACK" ? "done" : app.state === "TERMINATED" ? "cancelled" : "turning";
-  }
+  if (task.turn !== null) standing.turn = task.turn;
   return allowedTaskVerbs(standing, pipeline);
 }
 

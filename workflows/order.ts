@@ -15,7 +15,8 @@ import {
 import { decide } from "../domain/pipeline/decide.ts";
 import { initialChild, initialOrder } from "../domain/pipeline/model.ts";
 import type { Answer, Command, PipelineEvent, PipelineState, RecordedEvent, Verb } from "../domain/pipeline/model.ts";
-import { allowedOrderVerbs, hasTurn, refusalOf, stateOf } from "../domain/pipeline/view.ts";
+import { refusalOf } from "../domain/pipeline/refusal.ts";
+import { allowedOrderVerbs, hasTurn, stateOf } from "../domain/pipeline/view.ts";
 import { records } from "./activities.ts";
 import { createCalls } from "./calls.ts";
 import { compileRollback, lookAndCompile } from "./plan.ts";

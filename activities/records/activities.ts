@@ -1,5 +1,6 @@
 /** Activities on the records of orders. All are quick, idempotent, and safe to try for as long as the database is away. */
-import type { Database } from "../../db/client.ts";
+import { Context } from "@temporalio/activity";
+import type { Database, Tx } from "../../db/client.ts";
 import { appendEvents, nextSequence } from "../../db/repositories/order-events.ts";
 import type { Append } from "../../db/repositories/order-events.ts";
 import { locksOf, takeOverLocks } from "../../db/repositories/locks.ts";
@@ -20,6 +21,9 @@ export type RecordActivities = ReturnType<typeof createRecordActivities>;
 
 /** How long one try waits for a superseded order to make safe what it holds; below the activity's own bound. Milliseconds. */
 const SUPERSEDE_TIMEOUT = 15_000;
+
+/** How often it is asked, before the start is given up for now. */
+const SUPERSEDE_TRIES = 8;
 
 /** Leaves a transaction without keeping anything of it. */
 class Refused extends Error {}
@@ -68,18 +72,24 @@ export function createRecordActivities(
         }
         await db.transaction(async (tx) => {
           if (order.supersedes !== null) {
+            const refusal = await refusalOfEnded(tx, order.supersedes, servicesOf(order));
+            if (refusal !== undefined) {
+              detail = refusal;
+              throw new Refused();
+            }
             await takeOverLocks(tx, { from: order.supersedes, to: order.id, services: servicesOf(order) });
           }
           const others = await acquireLocks(tx, order.id, order.workspaceGroup, servicesOf(order));
           if (others.length === 0) return;
           detail = others
             .map((lock) => `${lock.service} is held by order ${lock.orderId} (${lock.title}, ${lock.state})`)
-            .join("; ");
+            .join("; ")
+            .concat(". Bring that order to its end first.");
           throw new Refused();
         });
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        return { ok: false, detail: `${detail}. Bring that order to its end first.` };
+        return { ok: false, detail };
       }
       return { ok: true };
     },
@@ -100,7 +110,7 @@ export function createRecordActivities(
   async function supersede(order: Order, former: string): Promise<string | undefined> {
     const old = await findOrder(db, former);
     if (!old) return `there is no order ${former} to supersede`;
-    if (old.endedAt !== null) return refusalOfEnded(db, order, old, servicesOf(order));
+    if (old.endedAt !== null) return undefined;
     const result = await engine.act(
       old.workflowId,
       {
@@ -116,17 +126,22 @@ export function createRecordActivities(
     if (result.kind === "answered") {
       return result.answer.ok ? undefined : `order ${former} cannot be superseded: ${result.answer.detail}`;
     }
+    if (Context.current().info.attempt >= SUPERSEDE_TRIES) {
+      return `order ${former} has been asked to stop and has not come to its end yet. Look at it, then start this order again`;
+    }
     throw new CellwrightFailure("OrderUnreachable", `order ${former} has not answered yet; asking it again`);
   }
 }
 
 /** Of a former order that has ended: abandoned, or superseded already by this one or by one that was given up. */
-async function refusalOfEnded(db: Database, order: Order, old: Order, services: string[]): Promise<string | undefined> {
+async function refusalOfEnded(tx: Tx, former: string, services: string[]): Promise<string | undefined> {
+  const old = await findOrder(tx, former);
+  if (!old) return `there is no order ${former} to supersede`;
   if (old.state !== "ABANDONED" && old.state !== "SUPERSEDED") {
     return `order ${old.id} has ended ${old.state}: nothing of it is left to supersede. Make this order anew without "supersedes"`;
   }
-  const left = (await locksOf(db, old.id)).filter((service) => !services.includes(service));
-  const begun = (await readPipelines(db, old.id)).filter(
+  const left = (await locksOf(tx, old.id)).filter((service) => !services.includes(service));
+  const begun = (await readPipelines(tx, old.id)).filter(
     (row) => row.subject !== null && row.state !== "CANCELLED" && row.state !== "ROLLED_BACK",
   );
   const missing = begun.map((row) => row.subject ?? "").filter((service) => left.includes(service));

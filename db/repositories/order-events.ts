@@ -149,6 +149,8 @@ async function project(tx: Tx, append: Append, event: RecordedEvent): Promise<vo
           state: event.state,
           attempt: event.attempt,
           reason: event.reason ?? null,
+          turn: event.turn ?? null,
+          changed: event.changed ?? false,
           updatedAt: new Date(event.at),
         })
         .where(and(eq(tasks.orderId, orderId), eq(tasks.id, event.task)));

@@ -122,7 +122,7 @@ export async function readPods(tx: Tx, orderId: string, taskIds: string[]): Prom
 /** One statement must not exceed the protocol's number of parameters. */
 const ROWS_PER_STATEMENT = 1000;
 
-/** Stores a plan as it was compiled, in place of an earlier try at the same generation, which nobody has seen. */
+/** Stores a plan as it was compiled, in place of an earlier try at the same generation; not in place of one that has begun. */
 export async function storePlan(
   tx: Tx,
   orderId: string,
@@ -130,10 +130,15 @@ export async function storePlan(
   pipelinesOf: Pipeline[],
   pods: PlannedPod[],
 ): Promise<void> {
-  const former = await tx
-    .delete(tasks)
-    .where(and(eq(tasks.orderId, orderId), eq(tasks.generation, generation)))
-    .returning({ id: tasks.id });
+  const ofPlan = and(eq(tasks.orderId, orderId), eq(tasks.generation, generation));
+  // A try that comes late must not undo what the plan has done since.
+  const [begun] = await tx
+    .select({ id: tasks.id })
+    .from(tasks)
+    .where(and(ofPlan, gt(tasks.attempt, 0)))
+    .limit(1);
+  if (begun) return;
+  const former = await tx.delete(tasks).where(ofPlan).returning({ id: tasks.id });
   for (let from = 0; from < former.length; from += ROWS_PER_STATEMENT) {
     const ids = former.slice(from, from + ROWS_PER_STATEMENT).map((task) => task.id);
     await tx.delete(taskPods).where(and(eq(taskPods.orderId, orderId), inArray(taskPods.taskId, ids)));

@@ -13,7 +13,7 @@ import {
   uniqueIndex,
 } from "drizzle-orm/pg-core";
 import type { AnyPgColumn } from "drizzle-orm/pg-core";
-import type { RecordedEvent } from "../../domain/pipeline/model.ts";
+import type { RecordedEvent, TurnStanding } from "../../domain/pipeline/model.ts";
 import type { PipelineStateName, TaskKind, TaskState } from "../../domain/pipeline/states.ts";
 import type { Json, TaskDefinition } from "../../domain/pipeline/task.ts";
 import type { PodChange } from "../../domain/workload/planned.ts";
@@ -125,6 +125,10 @@ export const tasks = pgTable(
     definition: jsonb("definition").$type<TaskDefinition>().notNull(),
     state: text("state").$type<TaskState>().notNull().default("WAITING"),
     attempt: integer("attempt").notNull().default(0),
+    /** Kind `pipeline`: how far it is on its way back. */
+    turn: text("turn").$type<TurnStanding>(),
+    /** Kind `pipeline`: it has, or may have, changed something, whatever its child's own records say. */
+    changed: boolean("changed").notNull().default(false),
     reason: text("reason"),
     updatedAt: timestamp("updated_at", { withTimezone: true }).notNull().defaultNow(),
   },

@@ -11,7 +11,8 @@ import { isEnded } from "./states.ts";
 import type { PipelineStateName, TaskState } from "./states.ts";
 import { continueRollbacks, rollbackCompiled, turnedBack } from "./rollback.ts";
 import { beginStopping, continueStopping, retryFailed, settle } from "./stopping.ts";
-import { acknowledged, act, finishPending, refuse } from "./verbs.ts";
+import { acknowledged, finishPending, refuse } from "./pending.ts";
+import { act } from "./verbs.ts";
 import { ALREADY_CHANGED, isCommitted, records } from "./view.ts";
 
 export function decide(before: PipelineState, event: PipelineEvent): { state: PipelineState; commands: Command[] } {
@@ -71,6 +72,7 @@ function apply(draft: Draft, event: PipelineEvent): void {
     case "lockRefused":
       if (state.stage !== "STARTING") return;
       state.stage = "READY";
+      delete state.reason;
       refuse(draft, { problem: "locked", detail: event.detail });
       return;
     case "finished":
@@ -153,6 +155,7 @@ function initialisationFailed(draft: Draft, reason: string): void {
   const { state } = draft;
   if (state.stage === "STARTING") {
     state.stage = "READY";
+    delete state.reason;
     draft.commands.push({ do: "releaseLocks" });
     refuse(draft, {
       problem: "initialisation-failed",

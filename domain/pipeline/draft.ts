@@ -1,6 +1,16 @@
 /** The working copy of one decision: the state that it changes and the commands that it gives. */
-import type { Command, Control, PipelineState, RecordedEvent, Refusal, Report, TaskRecord, Verb } from "./model.ts";
-import { allowedOrderVerbs, isCommitted, reasonOf, stateOf } from "./view.ts";
+import type {
+  Command,
+  Control,
+  PipelineState,
+  RecordedEvent,
+  Refusal,
+  Report,
+  TaskRecord,
+  TurnStanding,
+  Verb,
+} from "./model.ts";
+import { allowedOrderVerbs, isCommitted, reasonOf, stateOf, turnOf } from "./view.ts";
 import type { TaskState } from "./states.ts";
 import { stableJson } from "../json.ts";
 
@@ -43,7 +53,15 @@ export function move(draft: Draft, task: TaskRecord, to: TaskState, reason?: str
     state: to,
     attempt: task.attempt,
     ...(reason !== undefined && { reason }),
+    ...standingIn(draft.state, task),
   });
+}
+
+/** What the records must know of a task that stands for a child, so that they offer what can really be done. */
+function standingIn(state: PipelineState, task: TaskRecord): { turn?: TurnStanding; changed?: true } {
+  if (task.definition.kind !== "pipeline") return {};
+  const turn = turnOf(state, task);
+  return { ...(turn && { turn }), ...(task.changed && { changed: true }) };
 }
 
 /** Tells the pipeline above how things stand, and acknowledges what it asked for. */

@@ -28,6 +28,9 @@ export type TaskRecord = {
   turn?: Turn;
 };
 
+/** How far a task is on its way back, as it is recorded. `with-order`: as part of the whole order's. */
+export type TurnStanding = "turning" | "with-order" | "done" | "cancelled";
+
 /** One task's part in a rollback. */
 type Turn = {
   /** Key in `rollbacks`. */
@@ -209,7 +212,16 @@ export type RecordedEvent = { at: number } & (
   /** From now on the pipelines of these tasks run plan `generation`, which takes back what they have changed. */
   | { type: "rollbackPlanned"; generation: number; tasks: { task: string; to: Json }[]; reason: string }
   | { type: "pipelineChanged"; state: PipelineStateName; reason?: string; allowed: string[]; committed: boolean }
-  | { type: "taskChanged"; task: string; state: TaskState; attempt: number; reason?: string }
+  /** `turn` and `changed`: only of tasks of kind `pipeline`, see `TaskStanding`. */
+  | {
+      type: "taskChanged";
+      task: string;
+      state: TaskState;
+      attempt: number;
+      reason?: string;
+      turn?: TurnStanding;
+      changed?: true;
+    }
   | { type: "acted"; verb: string; task?: string; actor: Actor; reason?: string; outcome: "accepted" | Problem }
 );
 

@@ -1,6 +1,5 @@
 /** What people see of a pipeline, and what they may do with it: derived from its state, never stored in it. */
-import { generationOf } from "./task.ts";
-import type { OrderVerb, PipelineState, Refusal, Rollback, TaskRecord, TaskVerb, Verb } from "./model.ts";
+import type { OrderVerb, PipelineState, Rollback, TaskRecord, TaskVerb, TurnStanding, Verb } from "./model.ts";
 import type { PipelineStateName, TaskKind, TaskState } from "./states.ts";
 
 export const ALREADY_CHANGED = "it has already changed something that cancelling does not take back";
@@ -18,14 +17,14 @@ export function stateOf(state: PipelineState): PipelineStateName {
     case "STOPPING":
       return records(state).some((record) => isStuck(state, record)) ? "FAILED" : "RUNNING";
     case "RUNNING": {
+      if (wholeRollback(state)?.phase === "confirming") return "AWAITING_ROLLBACK_CONFIRM";
       if (state.paused) return "PAUSED";
       // What needs a person comes first: nobody should have to look behind a RUNNING for it.
       const states = new Set(records(state).map((record) => record.state));
       const whole = wholeRollback(state);
       const back = state.backward === true || whole !== undefined;
       if (states.has("FAILED")) return back ? "ROLLBACK_FAILED" : "FAILED";
-      if (states.has("AWAITING_CONFIRM") || whole?.phase === "confirming")
-        return back ? "AWAITING_ROLLBACK_CONFIRM" : "AWAITING_CONFIRM";
+      if (states.has("AWAITING_CONFIRM")) return back ? "AWAITING_ROLLBACK_CONFIRM" : "AWAITING_CONFIRM";
       if (states.has("BLOCKED")) return "BLOCKED";
       return back ? "ROLLING_BACK" : "RUNNING";
     }
@@ -74,7 +73,7 @@ export function isStuck(state: PipelineState, record: TaskRecord): boolean {
   return canRetryUndo(record) || isTaskCommitted(state, record);
 }
 
-function canRetryUndo(record: TaskRecord): boolean {
+export function canRetryUndo(record: TaskRecord): boolean {
   return record.child?.open === true || (record.definition.undo !== undefined && !record.settled);
 }
 
@@ -161,7 +160,7 @@ export type TaskStanding = {
   ignorable: boolean;
   committed?: boolean;
   canRollBack?: boolean;
-  turn?: "turning" | "done" | "cancelled";
+  turn?: TurnStanding;
 };
 
 /** States of a pipeline in which its tasks can be acted on. */
@@ -190,13 +189,15 @@ export function allowedTaskVerbs(task: TaskStanding, pipeline: PipelineStateName
   if (!paused && !over && !task.committed && !task.turn) verbs.push("cancel");
   if (ROLLING_BACK.includes(pipeline)) return verbs;
   if (task.turn === "turning") verbs.push("cancel-rollback");
-  else if (task.turn !== "done" && task.committed && task.canRollBack) verbs.push("rollback");
+  else if ((task.turn === undefined || task.turn === "cancelled") && task.committed && task.canRollBack)
+    verbs.push("rollback");
   return verbs;
 }
 
 /** As `allowedTaskVerbs` wants to know it, of a running pipeline. */
 export function standingOf(state: PipelineState, record: TaskRecord): TaskStanding {
-  const { definition, turn } = record;
+  const { definition } = record;
+  const turn = turnOf(state, record);
   const standing: TaskStanding = {
     kind: definition.kind,
     state: record.state,
@@ -205,112 +206,17 @@ export function standingOf(state: PipelineState, record: TaskRecord): TaskStandi
   if (definition.kind !== "pipeline") return standing;
   standing.committed = isTaskCommitted(state, record);
   standing.canRollBack = definition.pipeline?.rollbackType !== undefined;
-  if (turn) standing.turn = turn.phase === "stopping" || turn.phase === "back" ? "turning" : turn.phase;
+  if (turn) standing.turn = turn;
   return standing;
+}
+
+/** How far a task is on its way back; undefined when it is not. */
+export function turnOf(state: PipelineState, { turn }: TaskRecord): TurnStanding | undefined {
+  if (!turn) return undefined;
+  if (turn.phase === "done" || turn.phase === "cancelled") return turn.phase;
+  return state.rollbacks?.[turn.rollback]?.whole ? "with-order" : "turning";
 }
 
 function isOpenGate(state: TaskState): boolean {
   return state === "WAITING" || state === "BLOCKED";
-}
-
-/** Why a verb cannot be had now; undefined when it can. Messages say what, where and what to do. */
-export function refusalOf(state: PipelineState, verb: Verb): Refusal | undefined {
-  const name = stateOf(state);
-  if (verb.verb === "supersede") return refusalToSupersede(state, verb.covers);
-  if (verb.task === undefined) {
-    const allowed = allowedOrderVerbs(state);
-    if (!allowed.includes(verb.verb)) {
-      if (verb.verb === "cancel" && isCommitted(state)) {
-        return {
-          problem: "already-changed",
-          detail: `${ALREADY_CHANGED} (state ${name}). Allowed now: ${list(allowed)}.`,
-        };
-      }
-      if (state.stage === "STARTING") {
-        return {
-          problem: "verb-not-allowed",
-          detail: `${verb.verb} is not possible now: a start is under way. Allowed now: nothing; wait for its answer, then read the order again.`,
-        };
-      }
-      return {
-        problem: "verb-not-allowed",
-        detail: `${verb.verb} is not possible in state ${name}. Allowed now: ${list(allowed)}.`,
-      };
-    }
-    if ((verb.verb === "terminate" || verb.verb === "rollback") && !verb.reason) return reasonRequired(verb.verb);
-    if (verb.verb === "start" && !verb.digest) {
-      return {
-        problem: "digest-required",
-        detail: `start must name the digest of the preview that was looked at; the present one is ${state.digest}.`,
-      };
-    }
-    return undefined;
-  }
-  const record = state.tasks[verb.task];
-  if (!record) {
-    const generation = generationOf(verb.task);
-    return generation !== undefined && generation !== state.generation
-      ? {
-          problem: "stale-task",
-          detail: `Task ${verb.task} belongs to plan ${generation}; this pipeline runs plan ${state.generation}. Read the order again and use its task ids.`,
-        }
-      : { problem: "unknown-task", detail: `There is no task ${verb.task} here. Read the order for its task ids.` };
-  }
-  const { definition } = record;
-  // In STOPPING, the only thing left to do by task is trying a failed undo again.
-  const allowed: TaskVerb[] =
-    state.stage === "STOPPING"
-      ? isStuck(state, record) && canRetryUndo(record)
-        ? ["retry"]
-        : []
-      : state.stage === "RUNNING"
-        ? allowedTaskVerbs(standingOf(state, record), name)
-        : [];
-  if (!allowed.includes(verb.verb)) {
-    if (verb.verb === "cancel" && definition.kind === "pipeline" && isTaskCommitted(state, record) && !record.turn)
-      return {
-        problem: "already-changed",
-        detail: `${definition.title}: ${ALREADY_CHANGED}. Allowed now: ${list(allowed)}.`,
-      };
-    const paused = name === "PAUSED" ? " The order is paused: resume it first." : "";
-    return {
-      problem: "verb-not-allowed",
-      detail: `${verb.verb} is not possible for task ${verb.task} in state ${record.state} (pipeline ${name}). Allowed now: ${list(allowed)}.${paused}`,
-    };
-  }
-  if ((verb.verb === "ignore" || verb.verb === "rollback") && !verb.reason) return reasonRequired(verb.verb);
-  return undefined;
-}
-
-/** An order can be superseded once it has started, by one that covers everything that this one has begun. */
-function refusalToSupersede(state: PipelineState, covers: readonly string[]): Refusal | undefined {
-  const name = stateOf(state);
-  if (state.stage === "ENDED" || state.parent || (state.stage !== "RUNNING" && state.stage !== "STOPPING")) {
-    return { problem: "verb-not-allowed", detail: `an order that is ${name} cannot be superseded` };
-  }
-  const left = records(state).filter(
-    (record) =>
-      record.definition.pipeline &&
-      record.child !== undefined &&
-      record.child.state !== "CANCELLED" &&
-      record.turn?.phase !== "done" &&
-      !covers.includes(record.definition.pipeline.subject),
-  );
-  if (left.length === 0) return undefined;
-  const names = left.map((record) => record.definition.pipeline?.subject).join(", ");
-  return {
-    problem: "not-covered",
-    detail: `it has begun to change ${names}: an order that supersedes it must cover ${names}, too`,
-  };
-}
-
-function reasonRequired(verb: string): Refusal {
-  return {
-    problem: "reason-required",
-    detail: `${verb} needs a reason: say in "reason" why, for those who read it later.`,
-  };
-}
-
-function list(verbs: readonly string[]): string {
-  return verbs.length > 0 ? verbs.join(", ") : "nothing";
 }

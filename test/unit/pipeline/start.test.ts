@@ -1,7 +1,7 @@
 /** From the first look at the world to the start. */
 import { describe, expect, test } from "vitest";
 import { initialOrder } from "../../../domain/pipeline/model.ts";
-import { refusalOf } from "../../../domain/pipeline/view.ts";
+import { refusalOf } from "../../../domain/pipeline/refusal.ts";
 import { Bench, ready, running } from "./bench.ts";
 import { activity, ORDER } from "./plans.ts";
 

@@ -9,7 +9,8 @@ import { initialChild, initialOrder } from "../../../domain/pipeline/model.ts";
 import type { Command, PipelineEvent, PipelineState, Verb } from "../../../domain/pipeline/model.ts";
 import type { OperationOutcome } from "../../../domain/pipeline/operation.ts";
 import type { TaskDefinition } from "../../../domain/pipeline/task.ts";
-import { hasTurn, refusalOf } from "../../../domain/pipeline/view.ts";
+import { refusalOf } from "../../../domain/pipeline/refusal.ts";
+import { hasTurn } from "../../../domain/pipeline/view.ts";
 import { Judge } from "./judge.ts";
 import { backTasks, ORDER } from "./plans.ts";
 
