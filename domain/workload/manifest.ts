@@ -44,7 +44,7 @@ export function cellIdentity({ workspaceGroup, service, cell }: Placement): Reco
   return { ...serviceIdentity(workspaceGroup, service), [LABELS.cell]: cell };
 }
 
-export function isEmpty(record: object): boolean {
+function isEmpty(record: object): boolean {
   return Object.keys(record).length === 0;
 }
 

@@ -38,16 +38,15 @@ const serviceIdentity = {
   type: Type.Enum(["ClusterIP", "Headless"]),
 };
 export const AccessService = Type.Object({ ...serviceIdentity, ports: listOf(portSchema, 50, "ports") }, closed);
-export const AccessServiceBody = Type.Object(
+const accessServiceBodySchema = Type.Object(
   { ...serviceIdentity, ports: Type.Optional(listOf(portBodySchema, 50, "ports")) },
   closed,
 );
 
 export const Access = Type.Object({ services: listOf(AccessService, 20, "Services") }, { ...closed, default: {} });
 export const AccessBody = Type.Object(
-  { services: Type.Optional(listOf(AccessServiceBody, 20, "Services")) },
+  { services: Type.Optional(listOf(accessServiceBodySchema, 20, "Services")) },
   { ...closed, default: {} },
 );
 
 export type AccessService = Static<typeof AccessService>;
-export type AccessServiceBody = Static<typeof AccessServiceBody>;

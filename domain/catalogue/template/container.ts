@@ -194,7 +194,6 @@ export const ContainerBody = Type.Object(
 
 export type EnvironmentVariable = Static<typeof environmentVariableSchema>;
 export type Probe = Static<typeof probeSchema>;
-export type ProbeBody = Static<typeof probeBodySchema>;
 export type Hook = Static<typeof hookSchema>;
 export type HttpGet = Static<typeof httpGetSchema>;
 export type Container = Static<typeof Container>;
