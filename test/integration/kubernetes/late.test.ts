@@ -93,7 +93,7 @@ describe("a call that comes late, after its order", () => {
     await deploy(local, o1());
     await local.driver.apply(o2(), watchProgress());
     const holding = proxy.hold(writesSet);
-    const restore = late.driver.restore(o2(), former, rightFor(1));
+    const restore = late.driver.restore(o2(), former, rightFor(2));
     const held = await holding.next();
     await local.driver.apply(o3(), watchProgress());
     expect(await held.release()).toBe(409);
