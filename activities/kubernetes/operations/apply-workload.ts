@@ -1,6 +1,11 @@
+import type { OperationOutcome } from "../../../domain/pipeline/operation.ts";
 import type { Operation } from "../../operation.ts";
+import { eachAtOnce } from "../statefulset/cluster.ts";
 import { desiredWorkloads, rightToAct, together, WorkloadParams } from "./common.ts";
 import type { ClusterDeps } from "./common.ts";
+
+/** Workloads at once: each waits for the controller's answer. */
+const AT_ONCE = 4;
 
 export const applyWorkload: Operation<ClusterDeps, WorkloadParams> = {
   name: "applyWorkload",
@@ -10,12 +15,14 @@ export const applyWorkload: Operation<ClusterDeps, WorkloadParams> = {
   idempotency: "A workload that carries the template of this revision and order already is left alone.",
   undo: "restoreWorkload",
   async run(deps, params, { signal, holder }) {
-    const outcomes = [];
+    const workloads = await desiredWorkloads(deps, params);
+    const outcomes: OperationOutcome[] = [];
     const progress = { signal, report: () => undefined, mayAct: rightToAct(deps, params, holder) };
-    for (const desired of await desiredWorkloads(deps, params)) {
-      outcomes.push(await deps.driver.apply(desired, progress, `${params.order}/${holder}`));
-      if (signal.aborted) break;
-    }
-    return together(outcomes);
+    // All may want to write the same Service: who comes second loses that swap, and then finds it written.
+    await eachAtOnce([...workloads.entries()], AT_ONCE, async ([index, desired]) => {
+      if (signal.aborted) return;
+      outcomes[index] = await deps.driver.apply(desired, progress, `${params.order}/${holder}`);
+    });
+    return together(outcomes.filter((outcome) => outcome !== undefined));
   },
 };
