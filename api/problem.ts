@@ -23,6 +23,7 @@ const KINDS = {
   "unsupported-media-type": { status: 415, title: "The content type is not supported" },
   "validation-failed": { status: 422, title: "The content is not valid" },
   "idempotency-key-reused": { status: 422, title: "The idempotency key was used for another request" },
+  "too-many-questions": { status: 429, title: "Too many questions about pods are under way" },
   "too-many-streams": { status: 429, title: "Too many event streams are open" },
   internal: { status: 500, title: "Something unexpected went wrong" },
   unavailable: { status: 503, title: "A part of the platform is away" },

@@ -20,6 +20,7 @@ runProcess(log, async (signal) => {
     encryptionKey: config.encryptionKey,
     verifyToken: tokenVerifier(config.tokens),
     logger: log,
+    trustProxy: config.trustProxy,
     readiness: [
       {
         name: "temporal",

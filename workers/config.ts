@@ -1,4 +1,5 @@
 /** Settings of all processes, from the environment. Everything that is wrong is said at once, then the process ends. */
+import { isIP } from "node:net";
 import { readEncryptionKey } from "../db/encryption.ts";
 import type { EncryptionKey } from "../db/encryption.ts";
 
@@ -56,6 +57,8 @@ type TokenConfig = {
 export type ApiConfig = WorkerConfig & {
   host: string;
   port: number;
+  /** Proxies whose word about whom they speak for is taken. */
+  trustProxy: string[];
   tokens: TokenConfig;
   encryptionKey: EncryptionKey;
   historyLimit: number | undefined;
@@ -174,6 +177,27 @@ function tokens(env: NodeJS.ProcessEnv, read: Reader): TokenConfig {
   };
 }
 
+/** Addresses of proxies in front of the API, or blocks of them. */
+function proxies(env: NodeJS.ProcessEnv, read: Reader): string[] {
+  const listed = (env["CELLWRIGHT_TRUST_PROXY"] ?? "").split(",").map((one) => one.trim());
+  const given = listed.filter(Boolean);
+  const odd = given.filter((one) => {
+    const [address = "", bits = "0", more] = one.split("/");
+    return (
+      isIP(address) === 0 ||
+      more !== undefined ||
+      !/^\d{1,3}$/.test(bits) ||
+      Number(bits) > (isIP(address) === 4 ? 32 : 128)
+    );
+  });
+  if (odd.length > 0) {
+    read.faults.push(
+      `CELLWRIGHT_TRUST_PROXY has ${odd.join(", ")}: IP addresses or blocks such as 10.0.0.0/8 are needed`,
+    );
+  }
+  return given;
+}
+
 /** For processes that need the database and Temporal only. @throws Error naming every missing or malformed setting */
 export function readWorkerConfig(env: NodeJS.ProcessEnv = process.env): WorkerConfig {
   const read = reader(env);
@@ -218,6 +242,7 @@ export function readApiConfig(env: NodeJS.ProcessEnv = process.env): ApiConfig {
     ...common(env, read),
     host: env["CELLWRIGHT_HOST"] || "127.0.0.1",
     port: read.count("CELLWRIGHT_PORT", 8400, 0, 65_535),
+    trustProxy: proxies(env, read),
     tokens: tokens(env, read),
     historyLimit: historyLimit(read),
   };

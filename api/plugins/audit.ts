@@ -32,14 +32,15 @@ export function auditRecord(request: FastifyRequest, status: number): NewAuditRe
 }
 
 /**
- * Sees to it that every mutating call leaves a record, and every call that was denied, also a reading one. Changes of the catalogue store theirs in their own transaction
- * (`mutation.ts`); whatever has none when its answer is sent, above all refusals, gets it here.
+ * Sees to it that every mutating call leaves a record, every call that somebody was denied, also a reading one, and reading
+ * calls of routes that want it. Changes of the catalogue store theirs in their own transaction (`mutation.ts`); whatever has none when its answer is sent, above all refusals, gets it here.
  */
 export const audit = fp<{ readonly database: DatabaseHandle }>(
   (app, { database }, done) => {
     app.decorateRequest("audited", false);
     app.addHook("onSend", async (request, reply, payload) => {
-      const due = !READING.has(request.method) || request.denied;
+      const { audited = false } = request.routeOptions.config;
+      const due = !READING.has(request.method) || request.denied || audited;
       if (!due || request.is404 || request.audited) return payload;
       request.audited = true;
       try {

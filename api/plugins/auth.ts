@@ -12,6 +12,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** What a call of the route needs. A route without it is not served. */
     permission?: RoutePermission;
+    /** Its calls leave an audit record though they only read. */
+    audited?: true;
     /** Where the route acts; found by this plugin. */
     place?: Place;
   }
@@ -67,12 +69,10 @@ async function authenticate(request: FastifyRequest, verifyToken: VerifyToken): 
   const header = request.headers.authorization;
   const token = header === undefined ? null : /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(header);
   if (token === null) {
-    throw deny(
-      request,
-      new Problem("unauthenticated", 'Send a token in the header "Authorization: Bearer <token>".', {
-        headers: { "WWW-Authenticate": 'Bearer realm="cellwright"' },
-      }),
-    );
+    // Nobody in particular has tried to read something: no record, or anybody could fill the records without end.
+    throw new Problem("unauthenticated", 'Send a token in the header "Authorization: Bearer <token>".', {
+      headers: { "WWW-Authenticate": 'Bearer realm="cellwright"' },
+    });
   }
   const check = await verifyToken(token[1] ?? "");
   switch (check.kind) {

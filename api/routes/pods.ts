@@ -1,6 +1,6 @@
 /** What the clusters say about the pods of an order. The API reaches no cluster: its workers read, and answer by the database. */
 import { randomUUID } from "node:crypto";
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 import { findOrder } from "../../db/repositories/orders.ts";
 import { askPodReport, findPlannedPod, takePodReport } from "../../db/repositories/pod-reports.ts";
@@ -13,7 +13,9 @@ import {
 } from "../../domain/workload/pod-report.ts";
 import type { App, AppDependencies } from "../dependencies.ts";
 import { responses, type Tag } from "../plugins/openapi.ts";
+import { caller } from "../mutation.ts";
 import { invalid, Problem } from "../problem.ts";
+import { createAdmission } from "./pod-questions.ts";
 
 const tags: Tag[] = ["orders"];
 const KIND = "release";
@@ -83,6 +85,7 @@ const PodLog = Type.Object({
 
 export function podRoutes(reports: PodReports): (app: App, deps: AppDependencies) => void {
   return (app, { database: { db } }) => {
+    const questions = createAdmission();
     app.get(
       "/release-orders/:id/pods/:pod/events",
       {
@@ -95,8 +98,8 @@ export function podRoutes(reports: PodReports): (app: App, deps: AppDependencies
         },
       },
       async (request, reply) => {
-        const { id, pod } = request.params;
-        const { where, answer } = await ask(id, pod, { kind: "events" }, reply);
+        const { pod } = request.params;
+        const { where, answer } = await ask(request, pod, { kind: "events" }, reply);
         if (answer.kind !== "events") throw refusal(pod, answer);
         const { exists, events } = answer;
         return { pod, ...where, exists, events };
@@ -106,7 +109,8 @@ export function podRoutes(reports: PodReports): (app: App, deps: AppDependencies
     app.get(
       "/release-orders/:id/pods/:pod/logs",
       {
-        config: { permission: "orders.read" },
+        // A log may hold what its readers have to answer for.
+        config: { permission: "orders.read", audited: true },
         schema: {
           summary: "Read the end of the log of a container of an order's pod",
           tags,
@@ -116,10 +120,10 @@ export function podRoutes(reports: PodReports): (app: App, deps: AppDependencies
         },
       },
       async (request, reply) => {
-        const { id, pod } = request.params;
+        const { pod } = request.params;
         const { container, previous = false, tailLines = 200, sinceSeconds } = request.query;
         const { where, answer } = await ask(
-          id,
+          request,
           pod,
           {
             kind: "logs",
@@ -138,7 +142,8 @@ export function podRoutes(reports: PodReports): (app: App, deps: AppDependencies
       },
     );
 
-    async function ask(orderId: string, pod: string, question: PodQuestion, reply: FastifyReply) {
+    async function ask(request: FastifyRequest, pod: string, question: PodQuestion, reply: FastifyReply) {
+      const { id: orderId } = request.params as { id: string };
       const order = await findOrder(db, orderId);
       if (order?.kind !== KIND)
         throw new Problem("not-found", `There is no release order ${orderId}; list the orders for their ids.`);
@@ -146,6 +151,23 @@ export function podRoutes(reports: PodReports): (app: App, deps: AppDependencies
       if (!place)
         throw new Problem("not-found", `Order ${orderId} has no pod ${pod} in its plan; read the order for its pods.`);
       const { namespace, cell, cluster } = place;
+      const done = questions.admit(caller(request).subject);
+      try {
+        return {
+          where: { cell, cluster, namespace },
+          answer: await answerOf({ orderId, pod, ...place }, question, reply),
+        };
+      } finally {
+        done();
+      }
+    }
+
+    async function answerOf(
+      at: { orderId: string; pod: string; namespace: string; cluster: string },
+      question: PodQuestion,
+      reply: FastifyReply,
+    ): Promise<PodAnswer> {
+      const { orderId, pod, namespace, cluster } = at;
       const id = randomUUID();
       await askPodReport(db, { id, orderId, namespace, pod, question });
       // Nobody may be there any more to read the answer.
@@ -161,7 +183,7 @@ export function podRoutes(reports: PodReports): (app: App, deps: AppDependencies
         reply.raw.off("close", leave);
         answer = await takePodReport(db, id);
       }
-      if (answer !== undefined) return { where: { cell, cluster, namespace }, answer };
+      if (answer !== undefined) return answer;
       const why =
         carried.kind === "failed"
           ? `Cluster ${cluster} could not be asked about ${pod}: ${carried.reason}.`
