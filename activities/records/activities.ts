@@ -84,7 +84,9 @@ export function createRecordActivities(
           detail = others
             .map((lock) => `${lock.service} is held by order ${lock.orderId} (${lock.title}, ${lock.state})`)
             .join("; ")
-            .concat(". Bring that order to its end first (confirm, retry, rollback, cancel or terminate it), or make an order that supersedes it.");
+            .concat(
+              ". Bring that order to its end first (confirm, retry, rollback, cancel or terminate it), or make an order that supersedes it.",
+            );
           throw new Refused();
         });
       } catch (error) {
