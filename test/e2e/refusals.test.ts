@@ -91,20 +91,20 @@ describe.concurrent("two orders and a changing world", { timeout: 300_000 }, () 
     await shop.deploy();
     await shop.revision("cart", { tag: "2" });
     const order = await client.order(shop.body(["cart"]));
-    const scale = async (replicas: number): Promise<void> => {
+    const own = async (by: string): Promise<void> => {
       await product.kube.request({
         method: "PATCH",
-        path: `/apis/apps/v1/namespaces/${shop.namespace}/statefulsets/cart-cell-a/scale`,
-        contentType: "application/json-patch+json",
-        body: [{ op: "replace", path: "/spec/replicas", value: replicas }],
+        path: `/apis/apps/v1/namespaces/${shop.namespace}/statefulsets/cart-cell-a`,
+        contentType: "application/merge-patch+json",
+        body: { metadata: { labels: { "app.kubernetes.io/managed-by": by } } },
       });
     };
-    await scale(2);
+    await own("somebody-else");
     const refused = await client.tryAct(order.id, "start", { body: { digest: order.digest } });
     expect(refused.status).toBe(409);
     expect(refused.body).toMatchObject({ type: "/problems/initialisation-failed", state: "READY" });
     expect(refused.body.detail).toContain("cell-a");
-    await scale(1);
+    await own("cellwright");
     await client.act(order.id, "start", { digest: order.digest ?? "" });
     await client.drive(order.id);
   });

@@ -124,6 +124,8 @@ describe("audit records", () => {
     await api.call("PUT", `${groupPath(group)}/applications/Shop`, { zzz: 1 });
     await api.call("DELETE", `${groupPath(group)}/applications/Shop`, undefined, operator);
     await api.call("GET", groupPath("elsewhere"), undefined, operator);
+    await api.call("PUT", `${groupPath(group)}/applications/Shop`, { owner: "y" }, { authorization: null });
+    // Who only reads, and as nobody, leaves no record.
     await api.call("GET", `${groupPath(group)}/applications`, undefined, { authorization: null });
 
     const search = async (query: string, headers = operator) => {
@@ -147,7 +149,7 @@ describe("audit records", () => {
     expect(await search(`${mine}&requestId=${String(made.headers["x-request-id"])}`)).toEqual(["PUT 201"]);
     // What concerns no group, and what was asked of groups of which one is not: administrators see it.
     const admin = { authorization: `Bearer ${await api.token(["admin"])}` };
-    expect(await search(`from=${begin}`, admin)).toEqual(["GET 401", "GET 404", "DELETE 403", "PUT 422", "PUT 201"]);
+    expect(await search(`from=${begin}`, admin)).toEqual(["PUT 401", "GET 404", "DELETE 403", "PUT 422", "PUT 201"]);
     expect(await search(`actor=op-${group}&workspaceGroup=elsewhere`, admin)).toEqual(["GET 404"]);
 
     const first = (await api.call("GET", `/api/v1/audit-records?${mine}&limit=2`, undefined, operator)).json();
