@@ -191,9 +191,13 @@ export function revisionDraftRoutes(app: App, { database: { db } }: AppDependenc
       const { group, service: name, number } = request.params;
       const found = await getRevision(db, group, name, Number(number));
       if (found === undefined) throw missing(`revision ${number} of app service`, group, name);
-      return reply
-        .header("Content-Disposition", `attachment; filename="${name}-${number}.json"`)
-        .send(toDocument(group, found));
+      return (
+        reply
+          .header("Content-Disposition", `attachment; filename="${name}-${number}.json"`)
+          // It holds values of variables: what is stored by a browser or a proxy outlives the right to read it.
+          .header("Cache-Control", "no-store")
+          .send(toDocument(group, found))
+      );
     },
   );
 }
