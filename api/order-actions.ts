@@ -5,9 +5,9 @@ import Type, { type Static } from "typebox";
 import type { Database } from "../db/client.ts";
 import { recordAudit } from "../db/repositories/audit.ts";
 import { claimKey, storeAnswer, type KeyedCall, type StoredAnswer } from "../db/repositories/idempotency.ts";
-import { RELEASE_LOCKS } from "../db/repositories/order-events.ts";
+import { RELEASE_LOCKS } from "../db/repositories/locks.ts";
 import { lastSuccesses } from "../db/repositories/order-revisions.ts";
-import { findOrder, findTask, freeLocks, readPipelines } from "../db/repositories/orders.ts";
+import { findOrder, findTask, freeLocks, hasBegun, readPipelines } from "../db/repositories/orders.ts";
 import type { Order } from "../db/repositories/orders.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
 import type { Actor, OrderVerb, Problem as Refused, TaskVerb, Verb } from "../domain/pipeline/model.ts";
@@ -112,7 +112,7 @@ async function rollbackOptions(
   }
   // Of an order that has ended nothing goes back any more: to be told what to name would mislead.
   const begun = (isEnded(order.state) ? [] : await readPipelines(db, order.id))
-    .filter(({ subject, state }) => subject !== null && state !== "CANCELLED" && state !== "ROLLED_BACK")
+    .filter(hasBegun)
     .map((row) => row.subject ?? "")
     .filter((subject) => service === undefined || subject === service);
   const successes = await lastSuccesses(db, order, begun);

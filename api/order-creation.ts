@@ -6,7 +6,7 @@ import { shareAppServices } from "../db/repositories/app-services.ts";
 import { requireGroup } from "../db/repositories/groups.ts";
 import { nameRevisions } from "../db/repositories/order-revisions.ts";
 import { locksOf } from "../db/repositories/locks.ts";
-import { findOrder, insertOrder, readPipelines, type Order } from "../db/repositories/orders.ts";
+import { findOrder, insertOrder, leftBehind, type Order } from "../db/repositories/orders.ts";
 import { getNewestRevision, getRevision } from "../db/repositories/revisions.ts";
 import type { Fault } from "../domain/catalogue/faults.ts";
 import type { OrderEngine } from "../domain/pipeline/engine.ts";
@@ -60,12 +60,11 @@ async function checkSuperseded(tx: Tx, body: ReleaseOrderBody, former: string): 
       },
     ]);
   }
-  const begun = (await readPipelines(tx, former))
-    .filter(({ subject, state }) => subject !== null && state !== "CANCELLED" && state !== "ROLLED_BACK")
-    .map((one) => one.subject ?? "");
-  const missing = begun
-    .filter((service) => held.includes(service) && !body.apps.some((app) => app.service === service))
-    .toSorted();
+  const missing = await leftBehind(
+    tx,
+    former,
+    body.apps.map((app) => app.service),
+  );
   if (missing.length > 0) {
     throw invalid([
       { field, message: `order ${former} has begun to change ${missing.join(", ")}: add to the apps of this order` },

@@ -2,7 +2,7 @@
 import Type, { type Static } from "typebox";
 import type { Database } from "../db/client.ts";
 import { lastSuccesses, type Success } from "../db/repositories/order-revisions.ts";
-import { readPipelines, readPlan, readPods, readTasks } from "../db/repositories/orders.ts";
+import { hasBegun, readPipelines, readPlan, readPods, readTasks } from "../db/repositories/orders.ts";
 import type { Order, PipelineRow, Task, TaskPod } from "../db/repositories/orders.ts";
 import { GROUP_STATES, groupState, PIPELINE_STATES, TASK_KINDS, TASK_STATES } from "../domain/pipeline/states.ts";
 import { POD_CHANGES } from "../domain/workload/planned.ts";
@@ -177,7 +177,7 @@ function appView(
 ): Static<typeof AppView> {
   const own = tasks.find((task) => task.kind === "pipeline");
   const back = pipeline?.generation ?? null;
-  const begun = pipeline !== undefined && !["CANCELLED", "ROLLED_BACK"].includes(pipeline.state);
+  const begun = pipeline !== undefined && hasBegun(pipeline);
   return {
     ...app,
     ...appState(

@@ -3,14 +3,8 @@ import { Context } from "@temporalio/activity";
 import type { Database, Tx } from "../../db/client.ts";
 import { appendEvents, nextSequence } from "../../db/repositories/order-events.ts";
 import type { Append } from "../../db/repositories/order-events.ts";
-import { locksOf, takeOverLocks } from "../../db/repositories/locks.ts";
-import {
-  acquireLocks,
-  findOrder,
-  readPipelines,
-  readPipelineTasks,
-  releaseLocks,
-} from "../../db/repositories/orders.ts";
+import { takeOverLocks } from "../../db/repositories/locks.ts";
+import { acquireLocks, findOrder, leftBehind, readPipelineTasks, releaseLocks } from "../../db/repositories/orders.ts";
 import type { Order } from "../../db/repositories/orders.ts";
 import { CellwrightFailure } from "../../domain/failures.ts";
 import type { OrderEngine } from "../../domain/pipeline/engine.ts";
@@ -142,11 +136,7 @@ async function refusalOfEnded(tx: Tx, former: string, services: string[]): Promi
   if (old.state !== "ABANDONED" && old.state !== "SUPERSEDED") {
     return `order ${old.id} has ended ${old.state}: nothing of it is left to supersede. Make this order anew without "supersedes"`;
   }
-  const left = (await locksOf(tx, old.id)).filter((service) => !services.includes(service));
-  const begun = (await readPipelines(tx, old.id)).filter(
-    (row) => row.subject !== null && row.state !== "CANCELLED" && row.state !== "ROLLED_BACK",
-  );
-  const missing = begun.map((row) => row.subject ?? "").filter((service) => left.includes(service));
+  const missing = await leftBehind(tx, old.id, services);
   if (missing.length === 0) return undefined;
   return `order ${old.id} has begun to change ${missing.join(", ")}: an order that supersedes it must release ${missing.join(", ")}, too`;
 }

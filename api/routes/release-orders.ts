@@ -1,6 +1,6 @@
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
-import { RELEASE_LOCKS } from "../../db/repositories/order-events.ts";
+import { RELEASE_LOCKS } from "../../db/repositories/locks.ts";
 import { listOrders } from "../../db/repositories/orders.ts";
 import type { Order } from "../../db/repositories/orders.ts";
 import { AppServiceName, WorkspaceGroupName } from "../../domain/catalogue/names.ts";

@@ -8,8 +8,6 @@ import type { Tx } from "../client.ts";
 import { locks, orderEvents, orders, pipelines, tasks } from "../schema/index.ts";
 import { giveBackLocks, RELEASE_LOCKS } from "./locks.ts";
 
-export { RELEASE_LOCKS } from "./locks.ts";
-
 export type Append = {
   orderId: string;
   /** Workflow id of the writer. */

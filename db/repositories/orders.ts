@@ -7,8 +7,8 @@ import type { Actor } from "../../domain/pipeline/model.ts";
 import type { PlannedPod } from "../../domain/workload/planned.ts";
 import type { Tx } from "../client.ts";
 import { locks, orders, pipelines, snapshots, taskPods, tasks } from "../schema/index.ts";
-import { giveBackLocks } from "./locks.ts";
-import { appendEvents, nextSequence, RELEASE_LOCKS } from "./order-events.ts";
+import { giveBackLocks, locksOf, RELEASE_LOCKS } from "./locks.ts";
+import { appendEvents, nextSequence } from "./order-events.ts";
 
 export type Order = typeof orders.$inferSelect;
 export type Task = typeof tasks.$inferSelect;
@@ -71,6 +71,21 @@ export async function listOrders(
 
 export async function readPipelines(tx: Tx, orderId: string): Promise<PipelineRow[]> {
   return tx.select().from(pipelines).where(eq(pipelines.orderId, orderId));
+}
+
+/** Whether an app of an order may stand changed by it: it has begun, and was neither cancelled nor rolled back. */
+export function hasBegun({ subject, state }: Pick<PipelineRow, "subject" | "state">): boolean {
+  return subject !== null && state !== "CANCELLED" && state !== "ROLLED_BACK";
+}
+
+/** Services that an order has begun and holds, and that are not among `covers`: what a successor would leave behind. */
+export async function leftBehind(tx: Tx, orderId: string, covers: readonly string[]): Promise<string[]> {
+  const held = await locksOf(tx, orderId);
+  return (await readPipelines(tx, orderId))
+    .filter(hasBegun)
+    .map((row) => row.subject ?? "")
+    .filter((service) => held.includes(service) && !covers.includes(service))
+    .toSorted();
 }
 
 /** Tasks of the plans in force: of the order's own, and of those by which some of its pipelines are rolled back. */
