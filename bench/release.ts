@@ -7,10 +7,10 @@ import type { ClusterClient } from "../activities/kubernetes/client.ts";
 import type { Manifest } from "../domain/workload/render.ts";
 import { measureConfirms } from "./confirm.ts";
 import { measureRelease } from "./cost.ts";
-import { applyDeployment, createService } from "./floors/deployment.ts";
+import { applyDeployment, createService, type PodTemplate } from "./floors/deployment.ts";
 import type { ScriptMessage } from "./floors/script.ts";
 import { startProgram } from "./program.ts";
-import { CELLS, imageOf, openService, SERVICE } from "./service.ts";
+import { imageOf, openService, SERVICE, WORKLOAD } from "./service.ts";
 import type { Change, ReleaseInstallation, Work } from "./service.ts";
 import { quantile } from "./statistics.ts";
 import { allRun, openWitness } from "./witness.ts";
@@ -115,12 +115,12 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
   const first = await service.plan({ tag: "first", version: "first" });
   await service.start(first);
   const { apps } = await service.reach(first, "SUCCEEDED");
+  const template = await copyWorkload(kube, namespace, ofScript);
+  const deploy = (tag: string): Promise<void> => applyDeployment(kube, ofDeployment, { work, template, tag });
   await createService(kube, ofDeployment);
-  await applyDeployment(kube, ofDeployment, work, "first");
-  await copyWorkload(kube, namespace, ofScript, work);
+  await deploy("first");
   await Promise.all([done("deployment", "first"), done("script", "first")]);
   const groups = (apps?.[0]?.groups ?? []).map(({ pods = [] }) => pods.map(({ name }) => name));
-  const sets = CELLS.map((cell) => `${SERVICE}-${cell}`);
   const script = await startProgram<ScriptMessage>("floors/script.ts", [
     installation.kubernetes.kubeconfigs.admin,
     ofScript,
@@ -141,7 +141,7 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
       recreate: (tag) => release({ tag, version: (version = tag) }),
       async deployment(tag) {
         const begin = performance.now();
-        await applyDeployment(kube, ofDeployment, work, tag);
+        await deploy(tag);
         return (await done("deployment", tag)) - begin;
       },
       async script(tag) {
@@ -149,7 +149,7 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
         const begin = performance.now();
         const [end] = await Promise.all([
           done("script", tag),
-          script.tell({ do: "go", sets, groups, image: imageOf(tag) }),
+          script.tell({ do: "go", set: WORKLOAD, groups, image: imageOf(tag) }),
         ]);
         return end - begin;
       },
@@ -161,19 +161,21 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
   };
 }
 
-/** Makes what the script changes: our StatefulSets and their Service as they are, without what Cellwright notes on them. */
-async function copyWorkload(kube: ClusterClient, from: string, to: string, { pods }: Work): Promise<void> {
-  const copy = async (path: string, change: object = {}): Promise<void> => {
+/**
+ * Makes what the script changes: our StatefulSet and its Service as they are, without what Cellwright notes on them.
+ * Answers with what their pods are made of.
+ */
+async function copyWorkload(kube: ClusterClient, from: string, to: string): Promise<PodTemplate> {
+  const copy = async (path: string): Promise<{ template: PodTemplate }> => {
     const [, version = "", kind = "", name = ""] = /^(.+)\/(.+)\/(.+)$/.exec(path) ?? [];
     const at = (namespace: string): string => `${version}/namespaces/${namespace}/${kind}`;
     const { spec } = await kube.request<Manifest>({ method: "GET", path: `${at(from)}/${name}` });
-    await kube.request({ method: "POST", path: at(to), body: { metadata: { name }, spec: { ...spec, ...change } } });
+    await kube.request({ method: "POST", path: at(to), body: { metadata: { name }, spec } });
+    return spec as { template: PodTemplate };
   };
   await copy(`/api/v1/services/${SERVICE}`);
-  const replicas = [Math.ceil(pods / 2), Math.floor(pods / 2)];
-  for (const [index, cell] of CELLS.entries()) {
-    await copy(`/apis/apps/v1/statefulsets/${SERVICE}-${cell}`, { replicas: replicas[index] });
-  }
+  const { template } = await copy(`/apis/apps/v1/statefulsets/${WORKLOAD}`);
+  return template;
 }
 
 function line(bench: string, work: object, ours: number, floor: number): object {

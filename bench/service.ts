@@ -16,7 +16,7 @@ export type Installation = {
 /** With what the floors need beside the product: the same Temporal server, and a namespace there for their workflow. */
 export type ReleaseInstallation = Installation & { temporalServer: { address: string; namespace: string } };
 
-/** One service in two cells, its pods cut into groups of the same size. */
+/** One service in one cell, as a Deployment is in one place; its pods cut into groups of the same size. */
 export type Work = { pods: number; groups: number };
 
 /** What a release brings. `version`: of a variable, so that the change is more than one of images. */
@@ -40,7 +40,9 @@ export type Service = {
 };
 
 export const SERVICE = "web";
-export const CELLS = ["cell-a", "cell-b"] as const;
+const CELL = "cell-a";
+/** Its StatefulSet. */
+export const WORKLOAD = `${SERVICE}-${CELL}`;
 export const imageOf = (tag: string): string => `bench/web:${tag}`;
 
 const ORDERS = "/api/v1/release-orders";
@@ -54,8 +56,7 @@ export async function openService(installation: Installation, { pods, groups }: 
   const namespace = `bench-${pods}-${Date.now().toString(36)}`;
   const kube = await prepare(installation, namespace);
   const at = `/api/v1/workspace-groups/${namespace}`;
-  const [first, second] = CELLS;
-  const cells = { [first]: { replicas: Math.ceil(pods / 2) }, [second]: { replicas: Math.floor(pods / 2) } };
+  const cells = { [CELL]: { replicas: pods } };
   const act = (order: Order, path: string, body: object): Promise<unknown> =>
     rest.send("POST", `${ORDERS}/${order.id}/${path}`, body);
 
@@ -111,10 +112,8 @@ async function prepare({ rest, kubernetes: { kubeconfigs } }: Installation, name
   });
   await rest.send("PUT", at, {});
   await rest.send("PUT", `${at}/workspaces/main`, { region: "local" });
-  for (const cell of CELLS) {
-    const place = { workspace: "main", zone: "RZ01", az: "az-a", cluster: "local", nodeSelector: { cell } };
-    await rest.send("PUT", `${at}/cells/${cell}`, place);
-  }
+  const place = { workspace: "main", zone: "RZ01", az: "az-a", cluster: "local", nodeSelector: { cell: CELL } };
+  await rest.send("PUT", `${at}/cells/${CELL}`, place);
   await rest.send("PUT", `${at}/applications/bench`, { owner: "bench" });
   await rest.send("PUT", `${at}/app-services/${SERVICE}`, { application: "bench", namespace: name });
   return admin;

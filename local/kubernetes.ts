@@ -129,6 +129,9 @@ export async function startKubernetes(
       "service-account-private-key-file": identities.serviceAccountKey,
       // One late heartbeat of kwok's nodes would otherwise mark all their pods as not ready, and nothing sets them back.
       "node-monitor-grace-period": "5m",
+      // Each change of a pod would otherwise rewrite the addresses of all pods of its Service, twice.
+      "endpoint-updates-batch-period": "500ms",
+      "endpointslice-updates-batch-period": "500ms",
       "kube-api-qps": 500,
       "kube-api-burst": 1000,
     }),

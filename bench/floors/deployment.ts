@@ -1,16 +1,27 @@
 /** The floor of a recreation: a Kubernetes Deployment that takes down as many pods at once as one of our groups has. */
 import { CONTENT, type ClusterClient } from "../../activities/kubernetes/client.ts";
+import type { Manifest } from "../../domain/workload/render.ts";
 import { imageOf, type Work } from "../service.ts";
 
 const labels = { app: "floor" };
 
-/** Applies the Deployment as it should be; the first call makes it. Resolves when the API server has taken it. */
+/** Of a StatefulSet's spec: what its pods are made of. */
+export type PodTemplate = {
+  metadata: { labels: Record<string, string>; annotations?: Record<string, string> };
+  spec: { containers: { image: string }[]; [field: string]: unknown };
+};
+
+/**
+ * Applies the Deployment as it should be, its pods made as ours are and free to stand on any node; the first call makes
+ * it. Resolves when the API server has taken it.
+ */
 export async function applyDeployment(
   kube: ClusterClient,
   namespace: string,
-  { pods, groups }: Work,
-  tag: string,
+  { work: { pods, groups }, template, tag }: { work: Work; template: PodTemplate; tag: string },
 ): Promise<void> {
+  const { nodeSelector: _nodes, affinity: _affinity, ...spec } = template.spec;
+  const containers = template.spec.containers.map((container) => ({ ...container, image: imageOf(tag) }));
   await kube.request({
     method: "PATCH",
     path: `/apis/apps/v1/namespaces/${namespace}/deployments/floor`,
@@ -29,11 +40,8 @@ export async function applyDeployment(
         },
         selector: { matchLabels: labels },
         template: {
-          metadata: { labels },
-          spec: {
-            terminationGracePeriodSeconds: 0,
-            containers: [{ name: "main", image: imageOf(tag), env: [{ name: "VERSION", value: tag }] }],
-          },
+          metadata: { ...template.metadata, labels: { ...template.metadata.labels, ...labels } },
+          spec: { ...spec, containers },
         },
       },
     },

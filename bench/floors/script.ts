@@ -1,5 +1,5 @@
 /**
- * The floor of a change in place: what a bare script needs that knows its StatefulSets and groups beforehand, keeps no
+ * The floor of a change in place: what a bare script needs that knows its StatefulSet and groups beforehand, keeps no
  * record, takes no epoch and survives nothing. Its own process: `node script.ts KUBECONFIG NAMESPACE`.
  */
 import { AppsV1Api, CoreV1Api, KubeConfig, PatchStrategy, setHeaderOptions, Watch } from "@kubernetes/client-node";
@@ -7,7 +7,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { serveProgram } from "../program.ts";
 
 /** `prepare`: list and watch, as a script that has been started already. `go`: change the pods, group after group. */
-export type ScriptMessage = { do: "prepare" } | { do: "go"; sets: string[]; groups: string[][]; image: string };
+export type ScriptMessage = { do: "prepare" } | { do: "go"; set: string; groups: string[][]; image: string };
 
 /** Pod patches at once. */
 const AT_ONCE = 32;
@@ -44,14 +44,12 @@ async function prepare(): Promise<void> {
   stopWatch = () => watch.abort();
 }
 
-async function go({ sets, groups, image }: Extract<ScriptMessage, { do: "go" }>): Promise<void> {
-  const revisions = new Map(
-    await Promise.all(sets.map(async (set) => [set, await applyTemplate(set, image)] as [string, string])),
-  );
+async function go({ set, groups, image }: Extract<ScriptMessage, { do: "go" }>): Promise<void> {
+  const revision = await applyTemplate(set, image);
   for (const group of groups) {
     const queue = group.values();
     const worker = async (): Promise<void> => {
-      for (const name of queue) await patch(name, image, revisions.get(name.replace(/-\d+$/, "")) ?? "");
+      for (const name of queue) await patch(name, image, revision);
     };
     const updated = new Promise<void>((resolve) => {
       changed = () => {

@@ -33,8 +33,10 @@ describe("the local stack", () => {
     );
   });
 
-  test("has nodes in two cells", async () => {
-    const { items } = JSON.parse(await kubectl(stack.kubernetes.kubeconfigs.admin, "get", "nodes", "-o", "json")) as {
+  test("has simulated nodes in two cells", async () => {
+    const { items } = JSON.parse(
+      await kubectl(stack.kubernetes.kubeconfigs.admin, "get", "nodes", "-l", "cell in (cell-a,cell-b)", "-o", "json"),
+    ) as {
       items: { metadata: { name: string; labels: { cell: string } } }[];
     };
     expect(items.map(({ metadata }) => [metadata.name, metadata.labels.cell])).toEqual([

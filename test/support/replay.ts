@@ -21,9 +21,17 @@ export function readHistories(directory: string): StoredHistory[] {
 }
 
 let isQuiet = false;
+/** The replay before: the SDK's runtime is taken down with its last worker, so two at once take it from one another. */
+let before: Promise<unknown> = Promise.resolve();
 
-/** Replays each history with prebuilt workflow code; answers with those that diverge from it. */
+/** Replays each history with prebuilt workflow code, one call after the other; answers with those that diverge from it. */
 export async function replay(histories: readonly StoredHistory[], workflowBundle: string): Promise<Divergence[]> {
+  const own = before.then(() => replayAll(histories, workflowBundle));
+  before = own.catch(() => undefined);
+  return own;
+}
+
+async function replayAll(histories: readonly StoredHistory[], workflowBundle: string): Promise<Divergence[]> {
   // Before the first use of the runtime in this process; what it would log is in the results.
   if (!isQuiet) Runtime.install({ logger: new DefaultLogger("ERROR", () => {}), shutdownSignals: [] });
   isQuiet = true;
