@@ -258,5 +258,6 @@ export const paths = {
   allSets: "/apis/apps/v1/statefulsets",
   sets: (namespace: string) => `/apis/apps/v1/namespaces/${namespace}/statefulsets`,
   set: (namespace: string, name: string) => `/apis/apps/v1/namespaces/${namespace}/statefulsets/${name}`,
+  rulesReviews: "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
   accessReviews: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
 } as const;

@@ -54,13 +54,21 @@ describe("the local stack", () => {
         (answer) => answer.trim(),
         () => "no",
       );
-    expect(await mayI("patch", "pods")).toBe("yes");
-    expect(await mayI("create", "statefulsets.apps")).toBe("yes");
-    expect(await mayI("list", "controllerrevisions.apps")).toBe("yes");
-    expect(await mayI("delete", "pods")).toBe("no");
-    expect(await mayI("get", "secrets")).toBe("no");
-    expect(await mayI("create", "namespaces")).toBe("no");
-    expect(await mayI("patch", "nodes")).toBe("no");
+    const answers = (questions: string[]): Promise<[string, string][]> =>
+      Promise.all(questions.map(async (question) => [question, await mayI(...question.split(" "))]));
+    const granted = ["patch pods", "create pods --subresource=eviction", "create statefulsets.apps", "list events"];
+    const denied = [
+      "delete pods",
+      "get secrets",
+      "watch services",
+      "list namespaces",
+      "create namespaces",
+      "get nodes",
+      "patch nodes",
+      "list controllerrevisions.apps",
+    ];
+    expect(await answers(granted)).toEqual(granted.map((question) => [question, "yes"]));
+    expect(await answers(denied)).toEqual(denied.map((question) => [question, "no"]));
   });
 
   test("writes kubeconfigs that hold all they need", () => {

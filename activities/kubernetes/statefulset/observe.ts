@@ -2,24 +2,13 @@
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { LABELS, workloadName } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
+import { hasStatus } from "../errors.ts";
 import type { List, NodeObject, PodObject } from "../objects.ts";
 import type { Observation, ObservationFault, ObservedPod, Placement, WorkloadObservation } from "../port.ts";
 import { eachAtOnce, findSet, insist, listPods, type Cluster } from "./cluster.ts";
 import { podFacts } from "./facts.ts";
 import { isOurs, isUnclaimed, POD, readNotes, targetHash } from "./metadata.ts";
-
-/** What the verbs need in a namespace. */
-const RIGHTS: { verb: string; group: string; resource: string; subresource?: string }[] = [
-  ...["get", "list", "watch", "patch"].map((verb) => ({ verb, group: "", resource: "pods" })),
-  ...["get", "list", "watch", "create", "patch", "delete"].map((verb) => ({
-    verb,
-    group: "apps",
-    resource: "statefulsets",
-  })),
-  { verb: "create", group: "", resource: "pods", subresource: "eviction" },
-  ...["get", "list", "create", "patch", "delete"].map((verb) => ({ verb, group: "", resource: "services" })),
-  { verb: "list", group: "", resource: "events" },
-];
+import { describeRight, isGranted, RIGHTS, type ResourceRule, type Right } from "./rights.ts";
 
 /** Workloads looked at at once. */
 const LOOKS = 8;
@@ -69,30 +58,47 @@ async function namespaceFaults({ client }: Cluster, namespace: string): Promise<
   }
 }
 
-async function missingRights({ client }: Cluster, namespace: string): Promise<ObservationFault[]> {
+/**
+ * One request tells all that our identity may, as long as the authorizers of the cluster can list it. What they do not
+ * list is asked for right by right: some only answer questions.
+ */
+async function missingRights(cluster: Cluster, namespace: string): Promise<ObservationFault[]> {
+  const rules = await readRules(cluster, namespace);
+  const doubtful = RIGHTS.filter((right) => !isGranted(rules, right));
   const answers = await Promise.all(
-    RIGHTS.map(async (right) => {
-      const review = await client.request<{ status?: { allowed?: boolean } }>({
-        method: "POST",
-        path: paths.accessReviews,
-        body: {
-          apiVersion: "authorization.k8s.io/v1",
-          kind: "SelfSubjectAccessReview",
-          spec: { resourceAttributes: { namespace, ...right } },
-        },
-      });
-      const { verb, resource, subresource } = right;
-      const what = subresource === undefined ? resource : `${resource}/${subresource}`;
-      return review.status?.allowed === true ? [] : [`${verb} ${what}`];
-    }),
+    doubtful.map(async (right) => ((await isAllowed(cluster, namespace, right)) ? [] : [describeRight(right)])),
   );
   const missing = answers.flat();
   if (missing.length === 0) return [];
-  return [
-    {
-      message: `Our identity in cluster ${client.cluster} may not ${missing.join(", ")} in namespace ${namespace}; grant it these rights`,
+  const where = `in cluster ${cluster.client.cluster} may not ${missing.join(", ")} in namespace ${namespace}`;
+  return [{ message: `Our identity ${where}; grant it these rights` }];
+}
+
+async function readRules({ client }: Cluster, namespace: string): Promise<ResourceRule[]> {
+  try {
+    const review = await client.request<{ status?: { resourceRules?: ResourceRule[] | null } }>({
+      method: "POST",
+      path: paths.rulesReviews,
+      body: { apiVersion: "authorization.k8s.io/v1", kind: "SelfSubjectRulesReview", spec: { namespace } },
+    });
+    return review.status?.resourceRules ?? [];
+  } catch (error) {
+    if (hasStatus(error, 403)) return [];
+    throw error;
+  }
+}
+
+async function isAllowed({ client }: Cluster, namespace: string, right: Right): Promise<boolean> {
+  const review = await client.request<{ status?: { allowed?: boolean } }>({
+    method: "POST",
+    path: paths.accessReviews,
+    body: {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SelfSubjectAccessReview",
+      spec: { resourceAttributes: { namespace, ...right } },
     },
-  ];
+  });
+  return review.status?.allowed === true;
 }
 
 async function observeOne(cluster: Cluster, placement: Placement): Promise<Look> {
