@@ -39,7 +39,19 @@ export type ProblemStatus = keyof typeof PROBLEMS;
 
 /** The response of a problem, for a route's schema. */
 export function problemResponse(status: ProblemStatus): object {
+  return describe(status, "Problem#");
+}
+
+function describe(status: ProblemStatus, $ref: string) {
   const [description, problem] = PROBLEMS[status];
   const example = problem.document("/api/v1/…", "7d0c2f0e-6f0b-4d59-9a53-0c5b1f3a2b10");
-  return { description, content: { "application/problem+json": { schema: { $ref: "Problem#" }, example } } };
+  return { description, content: { "application/problem+json": { schema: { $ref }, example } } };
 }
+
+/** The same responses as the document has them, by the names that it gives them. */
+export const NAMED_RESPONSES = Object.fromEntries(
+  Object.keys(PROBLEMS).map((status) => [
+    `Problem${status}`,
+    describe(Number(status) as ProblemStatus, "#/components/schemas/Problem"),
+  ]),
+);

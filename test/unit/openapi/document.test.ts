@@ -25,12 +25,15 @@ type Operation = {
 type Document = {
   tags: { name: string }[];
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, object> };
+  components: { schemas: Record<string, object>; responses: Record<string, object> };
 };
 
 let app: App;
 let database: DatabaseHandle;
+let text: string;
 let document: Document;
+/** With everything that is referred to in its place. */
+let whole: Document;
 let operations: { name: string; path: string; operation: Operation }[];
 beforeAll(async () => {
   // Neither is connected to: describing needs no server.
@@ -45,8 +48,12 @@ beforeAll(async () => {
     routes: orderRoutes(createOrderEngine(client, undefined), createPodReports(client)),
   });
   await app.ready();
-  document = (await app.inject("/openapi.json")).json();
-  operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  text = (await app.inject("/openapi.json")).body;
+  document = JSON.parse(text);
+  const validator = new Validator();
+  await validator.validate(JSON.parse(text));
+  whole = validator.resolveRefs() as Document;
+  operations = Object.entries(whole.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ name: `${method} ${path}`, path, operation })),
   );
 });
@@ -60,6 +67,30 @@ test("it is a valid OpenAPI 3.1 document", async () => {
   const { valid, errors } = await validator.validate(structuredClone(document));
   expect(errors).toBeUndefined();
   expect([valid, validator.version]).toEqual([true, "3.1"]);
+});
+
+test("what many operations share is said once: everything referred to is there, and everything named is referred to", () => {
+  const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map((match) => match[1] ?? "");
+  const { schemas, responses } = document.components;
+  const named = Object.entries({ schemas, responses }).flatMap(([kind, parts]) =>
+    Object.keys(parts).map((name) => `#/components/${kind}/${name}`),
+  );
+  expect([...new Set(references)].toSorted()).toEqual(named.toSorted());
+  const { put } = document.paths["/api/v1/workspace-groups/{group}/app-services/{service}/draft"]!;
+  expect(put).toMatchObject({
+    requestBody: { content: { "application/json": { schema: { $ref: "#/components/schemas/RevisionBody" } } } },
+    responses: {
+      200: { content: { "application/json": { schema: { $ref: "#/components/schemas/RevisionDraft" } } } },
+      412: { $ref: "#/components/responses/Problem412" },
+    },
+  });
+  expect(schemas["RevisionBody"]).toMatchObject({
+    type: "object",
+    properties: { template: { $ref: "#/components/schemas/PodTemplateBody" } },
+  });
+  // Written out it has four times as much.
+  expect(text.length).toBeLessThan(250_000);
+  expect(JSON.stringify(whole.paths).length).toBeGreaterThan(3 * text.length);
 });
 
 test("every operation has a name of its own, a summary, and a tag that is explained", () => {
@@ -100,7 +131,7 @@ test("every operation that needs a token says how it is refused, by an example",
         status,
         expect.objectContaining({ status: Number(status) }),
       ]);
-      expect([name, status, schemaFaults(document.components.schemas["Problem"]!, media?.example)]).toEqual([
+      expect([name, status, schemaFaults(whole.components.schemas["Problem"]!, media?.example)]).toEqual([
         name,
         status,
         [],
