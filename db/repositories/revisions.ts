@@ -1,7 +1,6 @@
-import { and, asc, desc, eq, inArray, lt, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, inArray, lt, sql } from "drizzle-orm";
 import type { Fault } from "../../domain/catalogue/faults.ts";
 import { pointer } from "../../domain/catalogue/faults.ts";
-import { workloadName } from "../../domain/catalogue/names.ts";
 import type { DeleteOutcome, Refusal } from "../../domain/catalogue/refusal.ts";
 import { fillDefaults, type Revision, type RevisionSpec } from "../../domain/catalogue/revision.ts";
 import { renameFaults } from "../../domain/revision/edit.ts";
@@ -9,6 +8,7 @@ import type { RevisionView } from "../../domain/revision/types.ts";
 import type { Tx } from "../client.ts";
 import { appServices, cells, revisionCells, revisions } from "../schema/catalogue.ts";
 import { holdAppService } from "./app-services.ts";
+import { clashes } from "./clashes.ts";
 import { removeRow } from "./put.ts";
 import { ordersNaming } from "./order-revisions.ts";
 import { readLive, releasesOf } from "./releases.ts";
@@ -167,64 +167,5 @@ async function cellFaults(tx: Tx, { group, service, spec }: NewRevision, namespa
       field: pointer("/cells", name),
       message: `names no cell of workspace group "${group}"; create it first, or use one that exists`,
     }));
-  return [...unknown, ...(await workloadClashes(tx, group, service, namespace, known))];
-}
-
-/**
- * Two services must never mean the same workload. Within a group, `a-b` in cell `c` and `a` in cell `b-c` have the same
- * workload name; across groups, equal names do when cells share a cluster and services a namespace.
- */
-async function workloadClashes(
-  tx: Tx,
-  group: string,
-  service: string,
-  namespace: string,
-  targets: readonly { readonly name: string; readonly cluster: string }[],
-): Promise<Fault[]> {
-  if (targets.length === 0) return [];
-  // Whoever comes second must see the first one's revision. Two at once would see neither, hence one at a time.
-  await tx.execute(sql`select pg_advisory_xact_lock(hashtext('cellwright workload names'), hashtext(${namespace}))`);
-  const others = await tx
-    .selectDistinct({
-      group: revisionCells.workspaceGroup,
-      service: revisionCells.service,
-      cell: revisionCells.cell,
-      cluster: cells.cluster,
-    })
-    .from(revisionCells)
-    .innerJoin(cells, and(eq(cells.workspaceGroup, revisionCells.workspaceGroup), eq(cells.name, revisionCells.cell)))
-    .innerJoin(
-      appServices,
-      and(eq(appServices.workspaceGroup, revisionCells.workspaceGroup), eq(appServices.name, revisionCells.service)),
-    )
-    .where(
-      and(
-        eq(appServices.namespace, namespace),
-        or(
-          ...targets.map((target) =>
-            and(
-              eq(cells.cluster, target.cluster),
-              sql`${revisionCells.service} || '-' || ${revisionCells.cell} = ${workloadName(service, target.name)}`,
-            ),
-          ),
-        ),
-      ),
-    );
-  return targets.flatMap((target) =>
-    others
-      .filter(
-        (other) =>
-          other.cluster === target.cluster &&
-          workloadName(other.service, other.cell) === workloadName(service, target.name) &&
-          !(other.group === group && other.service === service),
-      )
-      .map((other) => ({
-        field: pointer("/cells", target.name),
-        message:
-          `needs the workload "${workloadName(service, target.name)}" in namespace "${namespace}" of cluster ` +
-          // Of another group not even the name is told.
-          `"${target.cluster}", which is that of ${other.group === group ? `app service "${other.service}"` : "another workspace group"}; ` +
-          "use another service name, namespace or cell",
-      })),
-  );
+  return [...unknown, ...(await clashes(tx, { group, service, namespace, spec }, known))];
 }

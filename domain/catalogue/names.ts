@@ -16,6 +16,11 @@ export function workloadName(service: string, cell: string): string {
   return `${service}-${cell}`;
 }
 
+/** Name of a Kubernetes Service of an app service: of the governing one without `suffix`. */
+export function serviceName(service: string, suffix?: string): string {
+  return suffix === undefined ? service : `${service}-${suffix}`;
+}
+
 function dnsLabel(what: string, minLength: number, maxLength: number) {
   return Type.String({
     pattern: DNS_LABEL_PATTERN,

@@ -340,6 +340,59 @@ describe("revisions", () => {
     ]);
   });
 
+  test("that would mean another service's Kubernetes Service are refused", async () => {
+    const services = `${group}/app-services`;
+    const withApi = (body = revision()) => ({
+      ...body,
+      access: { services: [{ name: "api", type: "ClusterIP", ports: [{ port: 80 }] }] },
+    });
+    const put = (at: string, namespace: string) => api.call("PUT", at, { application: "Shop", namespace });
+    const post = async (at: string, body: object) => {
+      const { statusCode, ...answer } = await api.call("POST", `${at}/revisions`, body);
+      return { statusCode, errors: answer.json().errors };
+    };
+    const taken = (field: string, message: RegExp) => ({
+      statusCode: 422,
+      errors: [{ field, message: expect.stringMatching(message) }],
+    });
+    const names: [string, string][] = [
+      ["web", "front"],
+      ["web-api", "front"],
+      ["web-apis", "front"],
+      ["blog-api", "front"],
+      ["blog", "front"],
+    ];
+    for (const [name, namespace] of names) await put(`${services}/${name}`, namespace);
+    // Whichever comes second; the same service again and names that only look alike are no matter.
+    expect((await post(`${services}/web`, withApi())).statusCode).toBe(201);
+    expect((await post(`${services}/web`, withApi())).statusCode).toBe(201);
+    expect((await post(`${services}/web-apis`, withApi())).statusCode).toBe(201);
+    const first =
+      /needs the Kubernetes Service "web-api" in namespace "front" of cluster "local".*app service "web"; use another app service name/;
+    expect(await post(`${services}/web-api`, revision())).toEqual(taken("/cells/cell-a", first));
+    expect((await post(`${services}/blog-api`, revision())).statusCode).toBe(201);
+    const second = /makes the Kubernetes Service "blog-api".*app service "blog-api"; use another Service name/;
+    expect(await post(`${services}/blog`, withApi())).toEqual(taken("/access/services/0/name", second));
+    expect((await post(`${services}/blog`, revision())).statusCode).toBe(201);
+
+    // Another group: its name is not told.
+    const other = "/api/v1/workspace-groups/shop-too";
+    await api.call("PUT", other, {});
+    await api.call("PUT", `${other}/workspaces/main`, { region: "local" });
+    await api.call("PUT", `${other}/cells/own`, cell("own"));
+    await api.call("PUT", `${other}/applications/Shop`, { owner: "Ada" });
+    for (const [name, namespace] of [
+      ["web", "front"],
+      ["blog", "back"],
+    ] as const)
+      await put(`${other}/app-services/${name}`, namespace);
+    const foreign = /needs the Kubernetes Service "web" .*another workspace group/;
+    expect(await post(`${other}/app-services/web`, revision("a:1", { own: {} }))).toEqual(taken("/cells/own", foreign));
+    expect((await post(`${other}/app-services/blog`, revision("a:1", { own: {} }))).statusCode).toBe(201);
+    // Nothing is claimed where nothing runs.
+    expect((await post(`${services}/web-api`, revision("a:1", {}))).statusCode).toBe(201);
+  });
+
   test("with bad content are refused with every fault", async () => {
     const bad = { ...revision("Not An Image"), cells: { ["c".repeat(50)]: {} } };
     const answer = await api.call("POST", revisions, bad);

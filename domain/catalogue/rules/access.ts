@@ -1,4 +1,5 @@
 import type { Fault } from "../faults.ts";
+import { serviceName } from "../names.ts";
 import type { RevisionSpec } from "../revision.ts";
 import type { AccessService } from "../template/access.ts";
 import { located, repeated } from "./common.ts";
@@ -18,7 +19,7 @@ export function accessFaults(service: string, { access, template }: RevisionSpec
       (first) => `is the name of another Service too (${first}); names must differ`,
     ),
     ...services.flatMap(({ item, field }) => [
-      ...nameFaults(`${service}-${item.name}`, `${field}/name`),
+      ...nameFaults(serviceName(service, item.name), `${field}/name`),
       ...portFaults(item, field, targets),
     ]),
   ];
