@@ -41,6 +41,7 @@ export function clusterQueue(cluster: string): string {
 export function compileForward(context: CompileContext, app: ReleaseApp): CompiledApp {
   const plan = createPlan(context, app.service);
   const groups = release(plan, app, app.spec.release);
+  plan.orNothing(`nothing to do: ${app.service} runs nowhere, and its revision ${app.revision} wants no cell`);
   return { pipeline: plan.pipeline, pods: plan.pods, groups };
 }
 
@@ -68,6 +69,7 @@ export function compileBack(
   if (confirm) {
     plan.confirm("rolled-back", `confirm that ${service} is rolled back`);
   }
+  plan.orNothing(`nothing to take back: ${service} runs nowhere, as before`);
   return { pipeline: plan.pipeline, pods: plan.pods, groups };
 }
 
@@ -118,6 +120,10 @@ function createPlan(context: CompileContext, service: string) {
     },
     confirm(suffix: string, title: string, group?: string): void {
       add([{ id: idOf(suffix), title, kind: "confirm", dependsOn: before, ...(group !== undefined && { group }) }]);
+    },
+    /** A pipeline without any task would be taken for one whose plan is lost; this one is over as soon as it begins. */
+    orNothing(title: string): void {
+      if (tasks.length === 0) add([{ id: idOf("nothing"), title, kind: "gate", dependsOn: [] }]);
     },
   };
 }

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { List } from "../../activities/kubernetes/objects.ts";
 import type { RevisionView } from "../../domain/revision/types.ts";
+import { readAuditLog } from "../support/audit-log.ts";
 import type { Refusal, ReleaseOrder } from "../support/client.ts";
 import { startProduct, type Product } from "../support/product.ts";
 import { createShop, straight, type Shop } from "../support/shop.ts";
@@ -163,6 +164,37 @@ describe.concurrent("quick actions", { timeout: 300_000 }, () => {
     expect(await revisionsOf(shop, "new")).toMatchObject([{ number: 1, state: "SUBMITTED", current: false }]);
     expect((await client.call("DELETE", `${url}?confirm=new`)).status).toBe(204);
     expect(await shop.pods("new")).toEqual([]);
+  });
+
+  test("a revision without cells where nothing runs: an order with nothing to do says so, and succeeds", async () => {
+    const { client } = product;
+    const shop = await createShop(product, { services: { web: 1 } });
+    const url = serviceOf(shop, "idle");
+    await client.put(url, { application: "shop", namespace: shop.namespace });
+    await shop.revision("idle", { tag: "1", replicas: {} });
+    await shop.revision("web", { tag: "1" });
+    const alone = await client.release(shop.body(["idle"]));
+    expect(alone).toMatchObject({ apps: [{ groups: [] }] });
+    expect(alone.tasks).toMatchObject([
+      { kind: "pipeline", service: "idle" },
+      { kind: "gate", title: "nothing to do: idle runs nowhere, and its revision 1 wants no cell" },
+    ]);
+    expect((await client.drive(alone.id)).apps).toMatchObject([{ service: "idle", state: "SUCCEEDED", groups: [] }]);
+    expect(await revisionsOf(shop, "idle")).toMatchObject([{ number: 1, state: "RELEASED" }]);
+
+    // Nor does it hinder others that need it.
+    const dependencies = [{ service: "web", needs: ["idle"] }];
+    const both = await client.release(shop.body(["idle", "web"], { dependencies }));
+    await client.drive(both.id);
+    expect(await shop.tags()).toEqual({ "web-cell-a-0": "1", "web-cell-b-0": "1" });
+    const touched = readAuditLog(product.auditLog, { namespace: shop.namespace }).filter(({ name }) =>
+      name.startsWith("idle"),
+    );
+    expect(touched).toEqual([]);
+
+    const undeploy = await quick(shop, "idle", "undeploy", { confirm: "idle" });
+    expect(undeploy).toMatchObject({ status: 409 });
+    expect((await client.call("DELETE", `${url}?confirm=idle`)).status).toBe(204);
   });
 
   test("an order and a deletion at the same moment: one of them finds the other done", async () => {

@@ -92,6 +92,16 @@ describe("a plan", () => {
     expect(pipelines[0]?.tasks[1]).toMatchObject({ kind: "gate", ignorable: true });
   });
 
+  test("of a service that runs nowhere and shall not: says so in its only task, which is over at once", () => {
+    const title = "nothing to do: idle runs nowhere, and its revision 2 wants no cell";
+    const { pipelines, pods } = compiled(input([app("idle", {})]));
+    expect(pipelines[1]?.tasks).toEqual([{ id: "4.idle.nothing", title, kind: "gate", dependsOn: [] }]);
+    expect(pods).toEqual([]);
+    const leaving = [{ cell: "cell-a", cluster: "east", revision: 1, replicas: 3 }];
+    const away = compiled(input([app("idle", {}, {}, { leaving })]));
+    expect(dag(away.pipelines[1])).toEqual({ "4.idle.remove-1.east": [] });
+  });
+
   test("of a service: templates, then group after group with its confirmation, then the check", () => {
     const { pipelines, pods } = compiled(
       input([app("cart", two, { strategy: "QUICK", minGroups: 2, pause: "FIRST" })]),
@@ -370,6 +380,19 @@ describe("the way back", () => {
       "7.cart.rolled-back": ["7.cart.verify.east", "7.cart.verify.west"],
     });
     expect(pipelines[0]?.tasks[0]?.run?.params).toMatchObject({ revision: 3, earlierRuns: true });
+  });
+
+  test("is over at once for what ran nowhere, and never without a task", () => {
+    const idle = { service: "idle", freeze: [], leaving: [] };
+    expect(back([idle], { confirm: false }).pipelines[0]?.tasks).toEqual([
+      {
+        id: "7.idle.nothing",
+        title: "nothing to take back: idle runs nowhere, as before",
+        kind: "gate",
+        dependsOn: [],
+      },
+    ]);
+    expect(dag(back([idle]).pipelines[0])).toEqual({ "7.idle.rolled-back": [] });
   });
 
   test("has a grouping of its own", () => {
