@@ -1,6 +1,6 @@
 /** Where the public keys of token issuers come from: a file that may be replaced, or the issuer itself over HTTP. */
 import { readFileSync, statSync } from "node:fs";
-import { createLocalJWKSet, createRemoteJWKSet, errors } from "jose";
+import { createLocalJWKSet, createRemoteJWKSet, customFetch, errors } from "jose";
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 
 /** Keys could not be had; says nothing about the token. The message is shown to the caller. */
@@ -49,29 +49,36 @@ export interface RemoteKeyOptions {
   readonly cooldown?: number;
   /** How long fetched keys are good: a key that was withdrawn ends after this at the latest. Milliseconds, 300,000 unless told. */
   readonly maxAge?: number;
+  /** For how long the issuer is not asked again for what could not be had. Milliseconds, 3,000 unless told. */
+  readonly respite?: number;
 }
 
 /** Keys of an OpenID Connect issuer, fetched when first needed, and again when they are old or do not hold a token's key. */
 export function remoteKeys(issuer: string, options: RemoteKeyOptions = {}): JWTVerifyGetKey {
-  const { jwksUrl, timeout = 5_000, cooldown = 30_000, maxAge = 300_000 } = options;
-  let finding: Promise<JWTVerifyGetKey> | undefined;
-  const find = async (): Promise<JWTVerifyGetKey> =>
-    createRemoteJWKSet(new URL(jwksUrl ?? (await discover(issuer, timeout))), {
+  const { jwksUrl, timeout = 5_000, cooldown = 30_000, maxAge = 300_000, respite = 3_000 } = options;
+  const find = sparing(respite, async (): Promise<JWTVerifyGetKey> => {
+    const url = jwksUrl ?? (await discover(issuer, timeout));
+    return createRemoteJWKSet(new URL(url), {
       timeoutDuration: timeout,
       cooldownDuration: cooldown,
       cacheMaxAge: maxAge,
+      [customFetch]: sparing(respite, async (address, request) => Response.json(await readJson(address, request))),
     });
+  });
+  let finding: Promise<JWTVerifyGetKey> | undefined;
   return async (header, token) => {
     try {
-      // Whatever comes at the same time shares one discovery; one that failed is forgotten.
-      finding ??= find();
+      // Whatever comes at the same time shares one discovery.
+      finding ??= find().catch((error: unknown) => {
+        finding = undefined;
+        throw error;
+      });
       return await (
         await finding
       )(header, token);
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) throw error;
       if (error instanceof errors.JOSENotSupported) throw error;
-      if (!(await settled(finding))) finding = undefined;
       throw new KeysUnavailableError(`the keys of the token issuer ${issuer} cannot be read (${reasonOf(error)})`, {
         cause: error,
       });
@@ -79,12 +86,38 @@ export function remoteKeys(issuer: string, options: RemoteKeyOptions = {}): JWTV
   };
 }
 
+/**
+ * Asks, but for some milliseconds after a failure answers with that one: nobody waits for a silent issuer who could know
+ * from the one before, and one in trouble is not asked for every request.
+ */
+function sparing<Question extends unknown[], Answer>(
+  milliseconds: number,
+  ask: (...question: Question) => Promise<Answer>,
+): (...question: Question) => Promise<Answer> {
+  let failed: { at: number; error: unknown } | undefined;
+  return async (...question) => {
+    if (failed !== undefined && performance.now() < failed.at + milliseconds) throw failed.error;
+    try {
+      return await ask(...question);
+    } catch (error) {
+      failed = { at: performance.now(), error };
+      throw error;
+    }
+  };
+}
+
+/** Reads one JSON document. @throws Error unless the answer is whole, in time, and a success */
+async function readJson(url: string, request: RequestInit): Promise<unknown> {
+  const response = await fetch(url, request);
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  return await response.json();
+}
+
 /** The address of an issuer's keys, from its discovery document. */
 async function discover(issuer: string, timeout: number): Promise<string> {
   const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-  const response = await fetch(url, { redirect: "error", signal: AbortSignal.timeout(timeout) });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-  const document = (await response.json()) as { issuer?: unknown; jwks_uri?: unknown };
+  const request: RequestInit = { redirect: "error", signal: AbortSignal.timeout(timeout) };
+  const document = (await readJson(url, request)) as { issuer?: unknown; jwks_uri?: unknown };
   // Another issuer's document must not lend this one its keys (OpenID Connect Discovery 1.0, 4.3).
   if (document.issuer !== issuer) throw new Error(`${url} describes another issuer`);
   if (typeof document.jwks_uri !== "string") throw new Error(`${url} has no jwks_uri`);
@@ -118,10 +151,6 @@ function versionOf(file: string): string {
 
 function isPast(exp: unknown, now: number): boolean {
   return typeof exp === "number" && exp * 1000 <= now;
-}
-
-async function settled(promise: Promise<unknown> | undefined): Promise<boolean> {
-  return (await Promise.allSettled([promise]))[0]?.status === "fulfilled";
 }
 
 function reasonOf(error: unknown): string {

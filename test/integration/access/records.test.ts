@@ -260,10 +260,13 @@ describe("an issuer that cannot be reached", () => {
     const issuer = await startTokenIssuer("cellwright");
     const kid = await issuer.addKey();
     const apart = await createTestApi({
-      verifyToken: tokenVerifier({
-        oidc: { issuer: issuer.url, audience: "cellwright", groupsClaim: "groups", prefix: "oidc:" },
-        administrators: { subjects: [], groups: ["oidc:ops"] },
-      }),
+      verifyToken: tokenVerifier(
+        {
+          oidc: { issuer: issuer.url, audience: "cellwright", groupsClaim: "groups", prefix: "oidc:" },
+          administrators: { subjects: [], groups: ["oidc:ops"] },
+        },
+        { respite: 0 },
+      ),
     });
     const headers = { authorization: `Bearer ${await issuer.token(kid, { groups: ["ops"] })}` };
     await issuer.stop();

@@ -13,6 +13,7 @@ import { startTokenIssuer, type TokenIssuer } from "../../support/token-issuer.t
 const AUDIENCE = "cellwright-test";
 const COOLDOWN = 60;
 const MAX_AGE = 400;
+const RESPITE = 50;
 
 let issuer: TokenIssuer;
 let kid: string;
@@ -22,7 +23,7 @@ const settings = (more: object = {}) => ({
   oidc: { issuer: issuer.url, audience: AUDIENCE, groupsClaim: "groups", prefix: "oidc:", ...more },
   administrators: nobody,
 });
-const bounds = { timeout: 300, cooldown: COOLDOWN, maxAge: MAX_AGE };
+const bounds = { timeout: 300, cooldown: COOLDOWN, maxAge: MAX_AGE, respite: RESPITE };
 
 beforeEach(async () => {
   issuer = await startTokenIssuer(AUDIENCE);
@@ -148,7 +149,42 @@ describe("when its keys cannot be had, nobody says that the token is bad", () =>
     expect(await verify(token)).toEqual({ kind: "unavailable", why: expect.stringMatching(why) });
     expect(Date.now() - begin).toBeLessThan(2_000);
     issuer.trouble = undefined;
+    await sleep(RESPITE + 20);
     expect((await verify(token)).kind).toBe("accepted");
+  });
+
+  test.each<["hang" | "error" | "not-json", "discovered" | "given"]>([
+    ["hang", "discovered"],
+    ["hang", "given"],
+    ["error", "discovered"],
+    ["error", "given"],
+    ["not-json", "given"],
+  ])("%s: the issuer is left alone for a while, and nobody waits; keys %s", async (trouble, how) => {
+    issuer.trouble = trouble;
+    const more = how === "given" ? { jwksUrl: `${issuer.url}/keys` } : {};
+    const check = tokenVerifier(settings(more), { ...bounds, respite: 500 });
+    const token = await issuer.token(kid);
+    const first = await check(token);
+    expect(first.kind).toBe("unavailable");
+    const begin = performance.now();
+    issuer.trouble = undefined;
+    for (let request = 0; request < 20; request += 1) expect(await check(token)).toEqual(first);
+    expect(performance.now() - begin).toBeLessThan(200);
+    expect(issuer.asked).toHaveLength(1);
+    await sleep(520);
+    expect((await check(token)).kind).toBe("accepted");
+  });
+
+  test("a key that the issuer cannot be asked for takes nothing from those that are known", async () => {
+    const check = tokenVerifier(settings(), { ...bounds, cooldown: 0, maxAge: 60_000, respite: 60_000 });
+    const good = await issuer.token(kid);
+    const unknown = await issuer.token(kid, {}, { kid: "made-up" });
+    expect((await check(good)).kind).toBe("accepted");
+    issuer.trouble = "hang";
+    expect((await check(unknown)).kind).toBe("unavailable");
+    expect((await check(good)).kind).toBe("accepted");
+    expect((await check(unknown)).kind).toBe("unavailable");
+    expect(issuer.asked.filter((path) => path === "/keys")).toHaveLength(2);
   });
 
   test("not listening, first and later; keys that were read stay good until they are old", async () => {
@@ -156,12 +192,14 @@ describe("when its keys cannot be had, nobody says that the token is bad", () =>
     await issuer.stop();
     expect(await verify(token)).toMatchObject({ kind: "unavailable", why: expect.stringContaining("ECONNREFUSED") });
     await issuer.start();
+    await sleep(RESPITE + 20);
     expect((await verify(token)).kind).toBe("accepted");
     await issuer.stop();
     expect((await verify(token)).kind).toBe("accepted");
     await sleep(MAX_AGE + 50);
     expect((await verify(token)).kind).toBe("unavailable");
     await issuer.start();
+    await sleep(RESPITE + 20);
     expect((await verify(token)).kind).toBe("accepted");
   });
 
