@@ -11,6 +11,8 @@ import { openWitness, runs } from "./witness.ts";
 const FLOOR_POD = "floor";
 /** Between two looks at an order, ms. */
 const LOOK = 100;
+/** Left to the servers before each confirm and each bare update, ms: people do not confirm while a group comes to its end. */
+const SETTLE = 300;
 
 /** Times in ms: of each confirm, and of the bare update that took its turn after it. */
 export type Confirms = { ours: number[]; floor: number[] };
@@ -36,6 +38,7 @@ export async function measureConfirms(
       await floor.update(`${number}-0`);
       for (let group = 1; group <= groups; group++) {
         const task = await untilAsked(service, order, group);
+        await sleep(SETTLE);
         const changed = changedPods(witness.pods(), image);
         const begin = performance.now();
         const answer = service.confirm(order, task);
@@ -46,6 +49,7 @@ export async function measureConfirms(
         const end = await witness.until("a pod's change", (pods) => changedPods(pods, image) > changed);
         times.ours.push(end - begin);
         await answer;
+        await sleep(SETTLE);
         times.floor.push(await floor.update(`${number}-${group}`));
       }
       await service.reach(order, "SUCCEEDED");

@@ -72,7 +72,13 @@ async function benchChanges(
   print: (result: object) => void,
 ): Promise<void> {
   const contest = await openContest(installation, work);
-  const times: Record<keyof Contest["changes"], number[]> = { inPlace: [], recreate: [], deployment: [], script: [] };
+  const times: Record<keyof Contest["changes"], number[]> = {
+    inPlace: [],
+    recreate: [],
+    deployment: [],
+    patching: [],
+    evicting: [],
+  };
   try {
     for (let round = 0; round < warmUp + rounds; round++) {
       for (const name of Object.keys(times) as (keyof typeof times)[]) {
@@ -87,13 +93,14 @@ async function benchChanges(
   const of = (name: keyof typeof times): number => quantile(times[name], 0.5);
   const said = { ...work, rounds };
   print(line("in-place-vs-deployment", said, of("inPlace"), of("deployment")));
-  print(line("in-place-vs-script", said, of("inPlace"), of("script")));
+  print(line("in-place-vs-script", said, of("inPlace"), of("patching")));
   print(line("recreate-vs-deployment", said, of("recreate"), of("deployment")));
+  print(line("recreate-vs-script", said, of("recreate"), of("evicting")));
 }
 
 /** Each change brings all pods to a tag and answers with its time, ms. */
 type Contest = {
-  changes: Record<"inPlace" | "recreate" | "deployment" | "script", (tag: string) => Promise<number>>;
+  changes: Record<"inPlace" | "recreate" | "deployment" | "patching" | "evicting", (tag: string) => Promise<number>>;
   close(): Promise<void>;
 };
 
@@ -135,6 +142,15 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
     await service.reach(order, "SUCCEEDED");
     return time;
   };
+  const run = async (how: "patch" | "evict", tag: string): Promise<number> => {
+    await script.tell({ do: "prepare" });
+    const begin = performance.now();
+    const [end] = await Promise.all([
+      done("script", tag),
+      script.tell({ do: how, set: WORKLOAD, groups, image: imageOf(tag) }),
+    ]);
+    return end - begin;
+  };
   return {
     changes: {
       inPlace: (tag) => release({ tag, version }),
@@ -144,15 +160,8 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
         await deploy(tag);
         return (await done("deployment", tag)) - begin;
       },
-      async script(tag) {
-        await script.tell({ do: "prepare" });
-        const begin = performance.now();
-        const [end] = await Promise.all([
-          done("script", tag),
-          script.tell({ do: "go", set: WORKLOAD, groups, image: imageOf(tag) }),
-        ]);
-        return end - begin;
-      },
+      patching: (tag) => run("patch", tag),
+      evicting: (tag) => run("evict", tag),
     },
     async close() {
       await script.close();

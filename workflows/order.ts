@@ -9,6 +9,7 @@ import {
   condition,
   continueAsNew,
   log,
+  patched,
   setHandler,
   workflowInfo,
 } from "@temporalio/workflow";
@@ -28,6 +29,9 @@ import { describeEvents, showDetails, showState } from "./show.ts";
 /** Events stored by one activity at most; keeps payloads small. */
 const BATCH = 200;
 
+/** Of a change of this code: runs that began before it tell others at once, and replay so. */
+const TELL_ONCE_STORED = "tell-once-stored";
+
 /** Answers that a workflow leaves behind; they also stand in the history of the pipeline above. */
 const ANSWERS_IN_RESULT = 20;
 
@@ -45,9 +49,9 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
   let fatal: unknown;
   const now = (): number => Date.now();
 
-  // Answers wait until everything recorded before them is stored.
   const answers = new Map<string, Answer>();
-  const owed: { after: number; id: string; answer: Answer }[] = [];
+  /** What others are told, in turn: each waits until everything recorded before it (up to `after`) is stored. */
+  const owed: { after: number; tell: () => void }[] = [];
   const outbox: RecordedEvent[] = [];
   let nextSequence = input.carried?.nextSequence ?? 1;
   let storing = false;
@@ -117,8 +121,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
           nextSequence += batch.length;
         }
         while (owed[0] && owed[0].after < nextSequence) {
-          const given = owed.shift();
-          if (given) answers.set(given.id, given.answer);
+          owed.shift()?.tell();
         }
       }
     } catch (error) {
@@ -128,13 +131,19 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
     }
   };
 
+  const tellOnceStored = (tell: () => void): void => {
+    owed.push({ after: nextSequence + outbox.length - 1, tell });
+  };
+  /** Also what Temporal shows, and the pipeline above: calls come first, what only tells of them does not delay them. */
+  const tellInTurn = patched(TELL_ONCE_STORED) ? tellOnceStored : (tell: () => void): void => tell();
+
   const perform = (command: Command): void => {
     switch (command.do) {
       case "record":
         outbox.push(command.event);
         return;
       case "answer":
-        owed.push({ after: nextSequence + outbox.length - 1, id: command.id, answer: command.answer });
+        tellOnceStored(() => answers.set(command.id, command.answer));
         return;
       case "call":
         calls.start(command);
@@ -168,7 +177,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
         mail.control(command);
         return;
       case "report":
-        mail.report(command);
+        tellInTurn(() => mail.report(command));
         return;
       case "end":
         return;
@@ -181,7 +190,8 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
     const step = decide(state, event);
     state = step.state;
     for (const command of step.commands) perform(command);
-    if (stateOf(state) !== before || event.type === "opened") showState(stateOf(state));
+    const after = stateOf(state);
+    if (after !== before || event.type === "opened") tellInTurn(() => showState(after));
     showDetails(input, state);
     void store();
   };
