@@ -17,7 +17,7 @@ export type Meta = {
 export type ContainerState = {
   running?: { startedAt?: string };
   waiting?: { reason?: string; message?: string };
-  terminated?: { reason?: string; exitCode: number; message?: string };
+  terminated?: { reason?: string; exitCode: number; message?: string; startedAt?: string | null; containerID?: string };
 };
 
 export type ContainerStatus = {
@@ -71,6 +71,8 @@ export type EventObject = {
   lastTimestamp?: string | null;
   eventTime?: string | null;
   series?: { count?: number; lastObservedTime?: string };
+  /** `fieldPath`: of a container, `spec.containers{<name>}`. */
+  involvedObject?: { fieldPath?: string };
   /** Who noted it. */
   reportingComponent?: string;
   source?: { component?: string };

@@ -1,7 +1,15 @@
 /** Why a pod is not there yet, in a person's words. Pure. */
-import type { ContainerFacts, Judgement, PodFacts } from "./updated.ts";
+import { isStillOld, type ContainerFacts, type Judgement, type PodFacts } from "./updated.ts";
 
-export type PodEvent = { type: string; reason: string; message: string; count: number; at: number };
+/** `at`: when it was noted last, ms since epoch. `container`: that it is about, where it is about one. */
+export type PodEvent = {
+  type: string;
+  reason: string;
+  message: string;
+  count: number;
+  at: number;
+  container?: string;
+};
 
 const LONGEST = 300;
 /** So much of an event's message shows that it has been told already. */
@@ -10,6 +18,8 @@ const TELLING = 80;
 const SKEW = 5_000;
 /** Warnings that a kubelet repeats for every pod, well or not. */
 const BESIDE: ReadonlySet<string> = new Set(["MissingClusterDNS", "DNSConfigForming"]);
+/** What only a container that runs can cause. */
+const OF_A_RUN: ReadonlySet<string> = new Set(["Unhealthy", "ProbeWarning"]);
 /** How a kubelet names the pod that everybody is speaking of. */
 const ITSELF = / (?:in )?pod[= ]"?\S+\([0-9a-f-]{36}\)"?/g;
 
@@ -29,10 +39,23 @@ export function whyNot(
   return clip(parts.join("; "));
 }
 
-/** Those that tell of the pod as it is now, not of what it was before it was changed. */
-export function freshEvents(pod: Pick<PodFacts, "movedAt" | "createdAt">, events: readonly PodEvent[]): PodEvent[] {
+type Changed = Pick<PodFacts, "movedAt" | "createdAt" | "containers" | "initContainers" | "previousContainers">;
+
+/**
+ * Those that tell of the pod as it is now, not of what it was before it was changed; and of its containers as they now
+ * are, not of those that were replaced, nor of what hindered their start.
+ */
+export function freshEvents(pod: Changed, events: readonly PodEvent[]): PodEvent[] {
   const since = Math.max(pod.movedAt ?? 0, pod.createdAt) - SKEW;
-  return events.filter((event) => event.at >= since);
+  const containers = new Map([...(pod.initContainers ?? []), ...pod.containers].map((one) => [one.name, one]));
+  return events.filter((event) => {
+    if (event.at < since) return false;
+    const container = event.container === undefined ? undefined : containers.get(event.container);
+    if (container === undefined) return true;
+    // Whoever notes this is the node that started it: one clock, in whole seconds.
+    if (container.since !== undefined) return event.at >= container.since;
+    return !(OF_A_RUN.has(event.reason) && isStillOld(pod, container));
+  });
 }
 
 /** Those of a workload's events that tell of this pod. */

@@ -1,7 +1,7 @@
 /** Containers that do not start, or do not stay: what the kubelet says of them, and what can be done. Pure. */
 import { clip, containerTrouble, type PodEvent } from "./reason.ts";
 import type { Stuck } from "./stuck-kinds.ts";
-import type { ContainerFacts, PodFacts } from "./updated.ts";
+import { isStillOld, type ContainerFacts, type PodFacts } from "./updated.ts";
 
 /** `events`: of the pod since it was made or changed. */
 export function diagnoseContainer(
@@ -60,15 +60,6 @@ function containerStuck(container: ContainerFacts): Stuck | undefined {
     default:
       return undefined;
   }
-}
-
-/** What the node reports is the container that was there before the pod was changed. */
-function isStillOld(
-  { previousContainers }: Pick<PodFacts, "previousContainers">,
-  { name, id }: ContainerFacts,
-): boolean {
-  const before = previousContainers?.[name];
-  return id !== undefined && (before === id || before === "");
 }
 
 /**

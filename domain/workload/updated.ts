@@ -14,6 +14,11 @@ export type ContainerFacts = {
   terminated?: { reason: string; exitCode: number; message?: string };
   /** How often it has been restarted over the pod's life. */
   restarts?: number;
+  /**
+   * When the first run began that is known of the container as it now is, ms since epoch by the node's clock: this run, or
+   * the one before if that was no other container. Absent while there is none.
+   */
+  since?: number;
 };
 
 export type PodFacts = {
@@ -91,6 +96,15 @@ function runsTarget(pod: PodFacts, target: Target): boolean {
   if (!specMatches) return false;
   if (pod.observedGeneration !== undefined && pod.observedGeneration < (pod.generation ?? 0)) return false;
   return pod.containers.every((container) => isNew(pod, container));
+}
+
+/** What the node reports is, or may be, the container that was there before the pod was changed. */
+export function isStillOld(
+  { previousContainers }: Pick<PodFacts, "previousContainers">,
+  { name, id }: Pick<ContainerFacts, "name" | "id">,
+): boolean {
+  const before = previousContainers?.[name];
+  return id !== undefined && (before === id || before === "");
 }
 
 function isNew(pod: PodFacts, container: ContainerFacts): boolean {

@@ -11,11 +11,17 @@ export async function podEvents({ client }: Cluster, namespace: string, uid: str
     path: paths.events(namespace),
     query: { fieldSelector: `involvedObject.uid=${uid}`, limit: 50 },
   });
-  return list.items.map((event) => ({
+  return list.items.map(toPodEvent);
+}
+
+export function toPodEvent(event: EventObject): PodEvent {
+  const container = /^spec\.\w+\{(.+)\}$/.exec(event.involvedObject?.fieldPath ?? "")?.[1];
+  return {
     type: event.type ?? "Normal",
     reason: event.reason ?? "",
     message: event.message ?? "",
     count: event.series?.count ?? event.count ?? 1,
     at: Date.parse(event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime ?? "") || 0,
-  }));
+    ...(container === undefined ? {} : { container }),
+  };
 }

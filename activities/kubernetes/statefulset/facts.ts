@@ -37,7 +37,7 @@ function readFacts(set: string, pod: PodObject, readySeenAt: number | undefined)
     hash: metadata.labels?.[LABELS.hash] ?? "",
     leaving: metadata.deletionTimestamp !== undefined,
     phase: status.phase ?? "",
-    containers: spec.containers.map((container) => containerFacts(container, status.containerStatuses)),
+    containers: spec.containers.map((container) => containerFacts(container, status.containerStatuses, previous)),
     ...(initial.length === 0 ? {} : { initContainers: initial }),
     ready: ready?.status === "True" && status.phase === "Running",
     createdAt: Date.parse(metadata.creationTimestamp),
@@ -82,9 +82,11 @@ function initialTroubles({ spec, status }: PodObject): ContainerFacts[] {
 function containerFacts(
   { name, image }: { name: string; image: string },
   statuses: ContainerStatus[] | undefined,
+  previous: Readonly<Record<string, string>> = {},
 ): ContainerFacts {
   const status = statuses?.find((container) => container.name === name);
   const ended = status?.state?.terminated ?? status?.lastState?.terminated;
+  const since = runsSince(status, previous[name]);
   return {
     name,
     image,
@@ -93,7 +95,29 @@ function containerFacts(
     ...waitingOf(status?.state),
     ...(ended === undefined || status?.state?.running !== undefined ? {} : { terminated: endingOf(ended) }),
     ...(status?.restartCount === undefined ? {} : { restarts: status.restartCount }),
+    ...(since === undefined ? {} : { since }),
   };
+}
+
+/**
+ * Start of the first run that is reported and is not one of the container `before` the change. Of a container that is
+ * restarted again and again, what was noted of its last run still tells why.
+ */
+function runsSince(status: ContainerStatus | undefined, before: string | undefined): number | undefined {
+  const { state, lastState } = status ?? {};
+  const runs = [
+    { id: lastState?.terminated?.containerID, start: lastState?.terminated?.startedAt },
+    { id: state?.terminated?.containerID, start: state?.terminated?.startedAt },
+    { id: status?.containerID, start: state?.running?.startedAt },
+  ];
+  // It is still there; or nobody knows which it was, because it had not been reported yet.
+  if (before === "" || (before !== undefined && status?.containerID === before)) return undefined;
+  const starts = runs
+    .filter(({ id, start }) => id !== before && id !== undefined && id !== "" && start !== undefined)
+    .map(({ start }) => Date.parse(start ?? ""))
+    // A container that was never started has the year 1.
+    .filter((time) => time > 0);
+  return starts.length === 0 ? undefined : Math.min(...starts);
 }
 
 function waitingOf(state: ContainerState | undefined): Pick<ContainerFacts, "waiting"> {
