@@ -4,7 +4,7 @@ import { eventsOf } from "../../domain/workload/reason.ts";
 import { LOG_BYTES, type NotedEvent, type PodAnswer, type PodQuestion } from "../../domain/workload/pod-report.ts";
 import { paths, type ClusterClient } from "./client.ts";
 import { ClusterError, hasStatus } from "./errors.ts";
-import type { ContainerStatus, EventObject, List, PodObject } from "./objects.ts";
+import type { ContainerStatus, EventObject, List, NodeObject, PodObject } from "./objects.ts";
 
 /** Most events that are handed out, the newest. */
 const MOST_EVENTS = 200;
@@ -19,6 +19,9 @@ export type PodReader = {
 
 /** What a kubelet answers, as if it were the log, when it has that log no more. */
 const LOST = /^unable to retrieve container logs for \S+\s*$/;
+
+/** Annotation of a node that kwok plays: with no kubelet and no containers. */
+const SIMULATED = "kwok.x-k8s.io/node";
 
 type Where = { namespace: string; name: string };
 
@@ -143,6 +146,11 @@ async function readLog(
     // Postgres stores no NUL.
     return { kind: "logs", container, containers, text: log.text.replaceAll("\0", "\uFFFD"), truncated: log.truncated };
   } catch (error) {
+    const { nodeName } = pod.spec;
+    if (isOfKubelet(error) && nodeName !== undefined && (await isSimulated(client, nodeName, signal))) {
+      const why = `its node ${nodeName} is a simulated one (kwok) that runs no containers, so there are no logs`;
+      return { kind: "no-log", container, why };
+    }
     if (hasStatus(error, 404)) return gone(client, { namespace, name }, signal);
     // Not started yet, no previous run, or the node has thrown it away: said by the API server in its own words.
     if (error instanceof ClusterError && error.status === 400)
@@ -152,6 +160,26 @@ async function readLog(
         "ClusterForbidden",
         `${error.message}; grant Cellwright's identity in cluster ${client.cluster} the right to get pods/log`,
       );
+    throw error;
+  }
+}
+
+/**
+ * Whether it may be about the kubelet, of which the API server asks logs: that it knows no address of it, or gets no
+ * answer, is an error of the server or takes too long; also one that is played may say that there is no such thing.
+ */
+function isOfKubelet(error: unknown): boolean {
+  return error instanceof ClusterError && (error.type === "ClusterUnreachable" || error.status === 404);
+}
+
+/** False also when the cluster does not say: then the first error tells more. */
+async function isSimulated(client: ClusterClient, node: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const query = { fieldSelector: `metadata.name=${node}` };
+    const { items } = await client.request<List<NodeObject>>({ method: "GET", path: paths.nodes, query, signal });
+    return items.some(({ metadata }) => metadata.annotations?.[SIMULATED] !== undefined);
+  } catch (error) {
+    if (error instanceof CellwrightFailure) return false;
     throw error;
   }
 }

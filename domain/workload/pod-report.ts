@@ -26,7 +26,7 @@ export type PodAnswer =
   /** There is no such pod. `since`: when something was last noted about it (ISO 8601). */
   | { kind: "gone"; since?: string }
   | { kind: "unknown-container"; containers: string[] }
-  /** The container has no such log now; `why` in the cluster's words. */
+  /** The container has no such log; `why` in the cluster's words, or that its node is a simulated one. */
   | { kind: "no-log"; container: string; why: string };
 
 /** Most of a log that is handed out, bytes. */

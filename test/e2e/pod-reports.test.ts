@@ -52,6 +52,13 @@ test.for(nodeKinds)("events of a pod on %s nodes; nothing stays behind", { timeo
     detail: expect.stringContaining("it has main"),
   });
 
+  // Where nothing runs there is no log, and to ask again does not help.
+  const { status, detail } = await wrong(of(id, "cart-cell-a-0", "logs"));
+  const simulated = expect.stringMatching(
+    /no such log of container main of cart-cell-a-0: its node \S+ is a simulated one.* runs no containers.* no logs\.$/,
+  );
+  expect([status, detail]).toEqual(nodes === "kwok" ? [409, simulated] : [200, undefined]);
+
   // Gone for good: its events are still told, its log is not.
   const { namespace } = shop;
   await product.kube.request({ method: "DELETE", path: paths.set(namespace, "cart-cell-b") });
