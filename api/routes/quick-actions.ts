@@ -1,4 +1,4 @@
-import Type, { type Static } from "typebox";
+import Type, { type Static, type TSchema } from "typebox";
 import { AppServiceName, CELL_NAME_RULE, ContainerName, DNS_LABEL_PATTERN } from "../../domain/catalogue/names.ts";
 import type { OrderEngine } from "../../domain/pipeline/engine.ts";
 import { changeImage, scale, withoutCells } from "../../domain/revision/edit.ts";
@@ -8,11 +8,10 @@ import { send } from "../mutation.ts";
 import { ReleaseOrder } from "../order-view.ts";
 import { responses, type Tag } from "../plugins/openapi.ts";
 import { invalid, refused } from "../problem.ts";
-import { quickRelease, type QuickOptions } from "../quick-release.ts";
+import { quickRelease, type QuickAction, type QuickOptions } from "../quick-release.ts";
 import { IdempotentHeaders, serviceParams } from "./revisions.ts";
 
 const tags: Tag[] = ["orders"];
-const path = "/workspace-groups/:group/app-services/:service/actions";
 const closed = { additionalProperties: false } as const;
 
 const options = {
@@ -74,107 +73,92 @@ const makes =
   "A repeated Idempotency-Key makes neither twice. With `start` the order is started too; where that is not possible the " +
   "answer is a problem that names the order, which exists then.";
 
+/** A quick action as a route: what it says of itself, and what it makes of its body. */
+type Route<Body extends TSchema> = {
+  verb: string;
+  summary: string;
+  /** What it leaves as it is. */
+  keeps: string;
+  body: Body;
+  /** @throws Problem for a body that makes no sense for this service */
+  action: (service: string, body: Static<Body>) => Pick<QuickAction, "title" | "edit" | "fieldOf">;
+};
+
 export function quickActionRoutes(engine: OrderEngine): (app: App, deps: AppDependencies) => void {
   return (app, { database: { db } }) => {
     const deps = { db, engine, log: app.log };
 
-    app.post(
-      `${path}/change-image`,
-      {
-        config: { permission: "orders.create" },
-        schema: {
-          summary: "Release an app service with another image",
-          description: `${makes} Cells that override the container's image keep their own.`,
-          tags,
-          params: serviceParams,
-          headers: IdempotentHeaders,
-          body: ChangeImageBody,
-          response: responses("body", { 201: ReleaseOrder }, 404),
-        },
-      },
-      async (request, reply) => {
-        const { container, image } = request.body;
-        const { service } = request.params;
-        const answer = await quickRelease(deps, request, {
-          ...request.params,
-          options: optionsOf(request.body),
-          title: `${service}${container === undefined ? "" : `: ${container}`} → ${image}`,
-          edit: (base) => changeImage(somewhere(service, base), { container, image }),
-          fieldOf: (field) => (/^\/template\/containers\/\d+\/image$/.test(field) ? "/image" : undefined),
-        });
-        return send(reply, answer);
-      },
-    );
+    declare({
+      verb: "change-image",
+      summary: "Release an app service with another image",
+      keeps: "Cells that override the container's image keep their own.",
+      body: ChangeImageBody,
+      action: (service, { container, image }) => ({
+        title: `${service}${container === undefined ? "" : `: ${container}`} → ${image}`,
+        edit: (base) => changeImage(somewhere(service, base), { container, image }),
+        fieldOf: (field) => (/^\/template\/containers\/\d+\/image$/.test(field) ? "/image" : undefined),
+      }),
+    });
 
-    app.post(
-      `${path}/scale`,
-      {
-        config: { permission: "orders.create" },
-        schema: {
-          summary: "Release an app service with other numbers of pods in some of its cells",
-          description: `${makes} Cells that are not named keep their numbers.`,
-          tags,
-          params: serviceParams,
-          headers: IdempotentHeaders,
-          body: ScaleBody,
-          response: responses("body", { 201: ReleaseOrder }, 404),
-        },
-      },
-      async (request, reply) => {
-        const { cells } = request.body;
-        const { service } = request.params;
+    declare({
+      verb: "scale",
+      summary: "Release an app service with other numbers of pods in some of its cells",
+      keeps: "Cells that are not named keep their numbers.",
+      body: ScaleBody,
+      action: (service, { cells }) => {
         const wanted = Object.entries(cells).map(([cell, count]) => `${cell} ${count}`);
-        const answer = await quickRelease(deps, request, {
-          ...request.params,
-          options: optionsOf(request.body),
+        return {
           title: `${service}: scale ${wanted.join(", ")}`,
           edit: (base) => scale(somewhere(service, base), cells),
-        });
-        return send(reply, answer);
+        };
       },
-    );
+    });
 
-    app.post(
-      `${path}/undeploy`,
-      {
-        config: { permission: "orders.create" },
-        schema: {
-          summary: "Take an app service out of all its cells: its pods, workloads and Services go, its claims stay",
-          description: `${makes} The revision has no cells; releasing an earlier one brings the service back.`,
-          tags,
-          params: serviceParams,
-          headers: IdempotentHeaders,
-          body: UndeployBody,
-          response: responses("body", { 201: ReleaseOrder }, 404),
-        },
-      },
-      async (request, reply) => {
-        const { service } = request.params;
-        if (request.body.confirm !== service) {
+    declare({
+      verb: "undeploy",
+      summary: "Take an app service out of all its cells: its pods, workloads and Services go, its claims stay",
+      keeps: "The revision has no cells; releasing an earlier one brings the service back.",
+      body: UndeployBody,
+      action: (service, { confirm }) => {
+        if (confirm !== service) {
           const message = `must be the name of what is taken away, "${service}"`;
           throw invalid([{ field: "/confirm", message }]);
         }
-        const answer = await quickRelease(deps, request, {
-          ...request.params,
-          options: optionsOf(request.body),
+        return {
           title: `${service}: undeploy`,
           edit: (base, live) => {
             if (live.kind === "nothing") throw nowhere(service);
             if (live.kind === "revision" && Object.keys(base.cells).length === 0) throw nowhere(service);
             return { ok: true, value: withoutCells(base) };
           },
-        });
-        return send(reply, answer);
+        };
       },
-    );
-  };
-}
+    });
 
-function optionsOf({ baseRevision, title, start }: Partial<Static<typeof ChangeImageBody>>): QuickOptions {
-  return {
-    ...(baseRevision !== undefined && { baseRevision }),
-    ...(title !== undefined && { title }),
-    ...(start !== undefined && { start }),
+    function declare<Body extends TSchema>({ verb, summary, keeps, action, ...route }: Route<Body>): void {
+      app.post(
+        `/workspace-groups/:group/app-services/:service/actions/${verb}`,
+        {
+          config: { permission: "orders.create" },
+          schema: {
+            summary,
+            description: `${makes} ${keeps}`,
+            tags,
+            params: serviceParams,
+            headers: IdempotentHeaders,
+            body: route.body,
+            response: responses("body", { 201: ReleaseOrder }, 404),
+          },
+        },
+        async (request, reply) => {
+          const { service } = request.params;
+          const body = request.body as Static<Body>;
+          // Options are members of every body.
+          const what = { ...request.params, options: body as QuickOptions, ...action(service, body) };
+          return send(reply, await quickRelease(deps, request, what));
+        },
+      );
+    }
   };
 }
 
