@@ -4,7 +4,7 @@ import { Client, Connection } from "@temporalio/client";
 import type { PodObject } from "../activities/kubernetes/objects.ts";
 import { bareUpdates, confirmUpdate, FLOOR_QUEUE } from "./floors/update-workflow.ts";
 import { startProgram } from "./program.ts";
-import { imageOf, openService } from "./service.ts";
+import { imageOf, NODES, openService } from "./service.ts";
 import type { Order, ReleaseInstallation, Service } from "./service.ts";
 import { openWitness, runs } from "./witness.ts";
 
@@ -81,7 +81,7 @@ async function openFloor({ kubernetes, temporalServer }: ReleaseInstallation, ne
   const namespace = `${near.namespace}-floor`;
   await kube.request({ method: "POST", path: "/api/v1/namespaces", body: { metadata: { name: namespace } } });
   const witness = await openWitness(kube, namespace);
-  const spec = { containers: [{ name: "main", image: imageOf("first") }] };
+  const spec = { nodeSelector: NODES, containers: [{ name: "main", image: imageOf("first") }] };
   const body = { apiVersion: "v1", kind: "Pod", metadata: { name: FLOOR_POD }, spec };
   await kube.request({ method: "POST", path: `/api/v1/namespaces/${namespace}/pods`, body });
   const { address, namespace: temporalNamespace } = temporalServer;

@@ -41,6 +41,8 @@ export type Service = {
 
 export const SERVICE = "web";
 const CELL = "cell-a";
+/** The cell's nodes. Simulated ones: there may be real nodes beside them. */
+export const NODES = { cell: CELL };
 /** Its StatefulSet. */
 export const WORKLOAD = `${SERVICE}-${CELL}`;
 export const imageOf = (tag: string): string => `bench/web:${tag}`;
@@ -112,7 +114,7 @@ async function prepare({ rest, kubernetes: { kubeconfigs } }: Installation, name
   });
   await rest.send("PUT", at, {});
   await rest.send("PUT", `${at}/workspaces/main`, { region: "local" });
-  const place = { workspace: "main", zone: "RZ01", az: "az-a", cluster: "local", nodeSelector: { cell: CELL } };
+  const place = { workspace: "main", zone: "RZ01", az: "az-a", cluster: "local", nodeSelector: NODES };
   await rest.send("PUT", `${at}/cells/${CELL}`, place);
   await rest.send("PUT", `${at}/applications/bench`, { owner: "bench" });
   await rest.send("PUT", `${at}/app-services/${SERVICE}`, { application: "bench", namespace: name });

@@ -12,15 +12,14 @@ export type PodTemplate = {
 };
 
 /**
- * Applies the Deployment as it should be, its pods made as ours are and free to stand on any node; the first call makes
- * it. Resolves when the API server has taken it.
+ * Applies the Deployment as it should be, its pods made and placed as ours are; the first call makes it. Resolves when the
+ * API server has taken it.
  */
 export async function applyDeployment(
   kube: ClusterClient,
   namespace: string,
   { work: { pods, groups }, template, tag }: { work: Work; template: PodTemplate; tag: string },
 ): Promise<void> {
-  const { nodeSelector: _nodes, affinity: _affinity, ...spec } = template.spec;
   const containers = template.spec.containers.map((container) => ({ ...container, image: imageOf(tag) }));
   await kube.request({
     method: "PATCH",
@@ -41,7 +40,7 @@ export async function applyDeployment(
         selector: { matchLabels: labels },
         template: {
           metadata: { ...template.metadata, labels: { ...template.metadata.labels, ...labels } },
-          spec: { ...spec, containers },
+          spec: { ...template.spec, containers },
         },
       },
     },

@@ -77,8 +77,7 @@ export type Window = { from: number; to: number };
 export function windows(path: string, namespace: string, set: string): Window[] {
   const found: Window[] = [];
   for (const record of readAuditLog(path, { namespace, resource: "statefulsets", name: set })) {
-    const type = (record.body as { spec?: { updateStrategy?: { type?: string } } } | undefined)?.spec?.updateStrategy
-      ?.type;
+    const type = strategyIn(record.body)?.type;
     if (record.status >= 300 || record.subresource !== undefined || type === undefined) continue;
     const last = found.at(-1);
     const isOpen = last !== undefined && last.to === Infinity;
@@ -86,6 +85,15 @@ export function windows(path: string, namespace: string, set: string): Window[] 
     if (type !== "OnDelete" && isOpen) last.to = record.answeredAt;
   }
   return found;
+}
+
+type Strategy = { type?: string };
+
+/** What a write says of the update strategy: a JSON patch in one of its operations, anything else in its spec. */
+function strategyIn(body: unknown): Strategy | undefined {
+  if (!Array.isArray(body)) return (body as { spec?: { updateStrategy?: Strategy } } | undefined)?.spec?.updateStrategy;
+  const operations = body as { op: string; path: string; value?: unknown }[];
+  return operations.find(({ op, path }) => op !== "test" && path === "/spec/updateStrategy")?.value as Strategy;
 }
 
 function parse(line: string): AuditRecord[] {

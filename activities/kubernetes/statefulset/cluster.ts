@@ -1,6 +1,7 @@
 /** What the verbs of the StatefulSet driver share: one cluster, and the plain reads and writes on it. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { HELD_BACK, LABELS } from "../../../domain/workload/render.ts";
 import { CONTENT, paths, type ClusterClient } from "../client.ts";
@@ -115,30 +116,53 @@ export function exactly({ metadata }: { metadata: Meta }): { uid: string; resour
 export const CREATE_ONLY = "1";
 
 /**
- * Swaps what changes while pods move, if the set is still exactly `set`. `window`: whether pods that die come back at the
- * template's revision.
+ * Swaps what changes while pods move, if spec and notes of the set are still exactly those of `set`. `window`: whether
+ * pods that die come back at the template's revision.
  *
- * A merge patch and not an apply: what an apply leaves out falls back to its default, and the default partition, 0, would
+ * The controller's writes of the status, several a second while pods move, do not matter: no resource version is tested
+ * but the generation, which every change of the spec raises, and the annotations. No two states share them: the epoch
+ * only grows, and within one epoch the holder only goes and `enrolled` only grows before it does.
+ *
+ * A patch and not an apply: what an apply leaves out falls back to its default, and the default partition, 0, would
  * have the controller itself delete pods.
  */
 export async function swapProgress(
-  { client }: Cluster,
+  cluster: Cluster,
   set: SetObject,
   notes: ProgressNotes,
   replicas: number,
   window: boolean,
 ): Promise<SetObject> {
-  const { namespace, name, resourceVersion } = set.metadata;
-  return client.request<SetObject>({
-    method: "PATCH",
-    path: paths.set(namespace, name),
-    query: { fieldManager: MANAGER.progress },
-    contentType: CONTENT.mergePatch,
-    body: {
-      metadata: { resourceVersion, annotations: writeProgress(notes) },
-      spec: { replicas, updateStrategy: window ? { type: "OnDelete", rollingUpdate: null } : HELD_BACK },
-    },
-  });
+  const { namespace, name, uid, generation, annotations } = set.metadata;
+  try {
+    return await cluster.client.request<SetObject>({
+      method: "PATCH",
+      path: paths.set(namespace, name),
+      query: { fieldManager: MANAGER.progress },
+      contentType: CONTENT.jsonPatch,
+      body: [
+        { op: "test", path: "/metadata/uid", value: uid },
+        { op: "test", path: "/metadata/generation", value: generation },
+        { op: "test", path: "/metadata/annotations", value: annotations },
+        ...Object.entries(writeProgress(notes)).map(([key, value]) => ({
+          op: "add",
+          path: `/metadata/annotations/${key.replace("/", "~1")}`,
+          value,
+        })),
+        { op: "add", path: "/spec/replicas", value: replicas },
+        { op: "add", path: "/spec/updateStrategy", value: window ? { type: "OnDelete" } : HELD_BACK },
+      ],
+    });
+  } catch (error) {
+    // A test that fails and a change that is not valid are refused alike.
+    if (!hasStatus(error, 422) || isDeepStrictEqual(tested(await getSet(cluster, { namespace, name })), tested(set)))
+      throw error;
+    throw new CellwrightFailure("Conflict", `somebody else changed StatefulSet ${namespace}/${name} first`);
+  }
+}
+
+function tested({ metadata: { uid, generation, annotations } }: SetObject) {
+  return { uid, generation, annotations };
 }
 
 /** Deletes the object if it is still exactly this one; one that is gone is fine. Throws Conflict. */

@@ -269,7 +269,7 @@ describe("a group is recreated", () => {
     const late = faulty.driver.move(group(desired, [0]), watchProgress()).catch((error: unknown) => error);
     const held = await holding.next();
     await local.driver.freeze({ placement: desired.placement, order: "o2", holder: "o2/t9#1.1" });
-    expect(await held.release()).toBe(409);
+    expect(await held.release()).toBe(422);
     expect(await late).toMatchObject({ type: "Superseded" });
     expect(await strategy()).toBe("RollingUpdate");
     expect(ofSet()).toEqual([]);
