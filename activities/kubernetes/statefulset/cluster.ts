@@ -41,7 +41,7 @@ export const BOUNDS: Bounds = {
   unreachableMs: 30_000,
   lookMs: 3_000,
   staleMs: 5000,
-  concurrency: 16,
+  concurrency: 32,
   observedMs: 60_000,
   budgetMs: 15_000,
   forbiddenMs: 10_000,
