@@ -1,6 +1,5 @@
 /** The floor of a recreation: a Kubernetes Deployment that takes down as many pods at once as one of our groups has. */
 import { CONTENT, type ClusterClient } from "../../activities/kubernetes/client.ts";
-import type { Manifest } from "../../domain/workload/render.ts";
 import { imageOf, type Work } from "../service.ts";
 
 const labels = { app: "floor" };
