@@ -100,6 +100,9 @@ function isQuiet(order: Order): boolean {
   return still && (order.state === "READY" || order.state === "INIT_FAILED");
 }
 
+/** How long it may take until the pipeline above has heard of, and recorded, a stored end. Milliseconds. */
+const TELLING = 10_000;
+
 const NEVER_STARTED = "does not exist";
 
 type End = {
@@ -145,7 +148,11 @@ async function abandon(
   if (!now || now.endedAt !== null) return;
   // An app that is being retried, or rolled back, still has the record of its former run's end.
   const isFormer = known && attempt !== undefined && !(await hasRecorded(db, order.id, workflowId, attempt));
-  if (row && isEnded(row.state) && row.state !== "ABANDONED" && !isFormer) return;
+  if (row && isEnded(row.state) && row.state !== "ABANDONED" && !isFormer) {
+    // The pipeline above is told of an end once it is stored: a child that was lost in between has told nobody.
+    const isTold = row.subject === null || Date.now() - row.updatedAt.getTime() < TELLING;
+    if (isTold) return;
+  }
   const input: AbandonInput = { orderId: order.id, orderWorkflowId: order.workflowId, ...lost };
   try {
     await client.workflow.start("abandonPipelines", {

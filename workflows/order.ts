@@ -116,7 +116,12 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
             first: nextSequence,
             events: batch,
           };
-          await records.appendEvents.executeWithOptions({ summary: describeEvents(batch, state) }, [append]);
+          try {
+            await records.appendEvents.executeWithOptions({ summary: describeEvents(batch, state) }, [append]);
+          } catch (error) {
+            fatal = error;
+            return;
+          }
           outbox.splice(0, batch.length);
           nextSequence += batch.length;
         }
@@ -124,8 +129,6 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
           owed.shift()?.tell();
         }
       }
-    } catch (error) {
-      fatal = error;
     } finally {
       storing = false;
     }

@@ -172,11 +172,15 @@ function isOfKubelet(error: unknown): boolean {
   return error instanceof ClusterError && (error.type === "ClusterUnreachable" || error.status === 404);
 }
 
+/** With the reads before it, it has to fit into one try. Milliseconds. */
+const LOOK_MS = 1_000;
+
 /** False also when the cluster does not say: then the first error tells more. */
 async function isSimulated(client: ClusterClient, node: string, signal: AbortSignal): Promise<boolean> {
   try {
     const query = { fieldSelector: `metadata.name=${node}` };
-    const { items } = await client.request<List<NodeObject>>({ method: "GET", path: paths.nodes, query, signal });
+    const request = { method: "GET", path: paths.nodes, query, timeoutMs: LOOK_MS, signal } as const;
+    const { items } = await client.request<List<NodeObject>>(request);
     return items.some(({ metadata }) => metadata.annotations?.[SIMULATED] !== undefined);
   } catch (error) {
     if (error instanceof CellwrightFailure) return false;

@@ -62,7 +62,7 @@ export function remoteKeys(issuer: string, options: RemoteKeyOptions = {}): JWTV
       timeoutDuration: timeout,
       cooldownDuration: cooldown,
       cacheMaxAge: maxAge,
-      [customFetch]: sparing(respite, async (address, request) => Response.json(await readJson(address, request))),
+      [customFetch]: sparing(respite, async (address, request) => Response.json(await readKeySet(address, request))),
     });
   });
   let finding: Promise<JWTVerifyGetKey> | undefined;
@@ -113,6 +113,10 @@ async function readJson(url: string, request: RequestInit): Promise<unknown> {
   return await response.json();
 }
 
+async function readKeySet(url: string, request: RequestInit): Promise<JSONWebKeySet> {
+  return keySet(await readJson(url, request), url);
+}
+
 /** The address of an issuer's keys, from its discovery document. */
 async function discover(issuer: string, timeout: number): Promise<string> {
   const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
@@ -138,10 +142,14 @@ export function assertSecure(address: string, what: string): void {
 }
 
 function readKeys(file: string): JSONWebKeySet {
-  const parsed = JSON.parse(readFileSync(file, "utf8")) as Partial<JSONWebKeySet> | null;
-  if (!Array.isArray(parsed?.keys))
-    throw new Error(`${file} is no JWK Set: an object with the member "keys" is needed`);
-  return parsed as JSONWebKeySet;
+  return keySet(JSON.parse(readFileSync(file, "utf8")), file);
+}
+
+/** @throws Error when what is at that place is something else */
+function keySet(read: unknown, place: string): JSONWebKeySet {
+  const set = read as Partial<JSONWebKeySet> | null;
+  if (!Array.isArray(set?.keys)) throw new Error(`${place} is no JWK Set: an object with the member "keys" is needed`);
+  return set as JSONWebKeySet;
 }
 
 function versionOf(file: string): string {

@@ -109,7 +109,10 @@ async function serviceClashes(tx: Tx, claimant: Claimant, targets: readonly Targ
         sql`(starts_with(${own} || '-', ${`${service}-`}) or starts_with(${`${service}-`}, ${own} || '-'))`,
       ),
     );
-  const others = found.filter((other) => claims.has(other.name) && !isSame(other, claimant));
+  const place = ({ name, cluster }: { name: string; cluster: string }): string => `${cluster} ${name}`;
+  // Two may have come to one name lawfully, as long as only one of them used it at a time: who has it keeps it.
+  const had = new Set(found.filter((one) => isSame(one, claimant)).map(place));
+  const others = found.filter((other) => claims.has(other.name) && !isSame(other, claimant) && !had.has(place(other)));
   return others
     .toSorted((a, b) => (`${a.name} ${a.cluster}` < `${b.name} ${b.cluster}` ? -1 : 1))
     .map((other) => ({

@@ -1,5 +1,5 @@
 /** Why a pod is not there yet, in a person's words. Pure. */
-import { isStillOld, type ContainerFacts, type Judgement, type PodFacts } from "./updated.ts";
+import type { ContainerFacts, Judgement, PodFacts } from "./updated.ts";
 
 /** `at`: when it was noted last, ms since epoch. `container`: that it is about, where it is about one. */
 export type PodEvent = {
@@ -54,7 +54,8 @@ export function freshEvents(pod: Changed, events: readonly PodEvent[]): PodEvent
     if (container === undefined) return true;
     // Whoever notes this is the node that started it: one clock, in whole seconds.
     if (container.since !== undefined) return event.at >= container.since;
-    return !(OF_A_RUN.has(event.reason) && isStillOld(pod, container));
+    const isOld = container.id !== undefined && pod.previousContainers?.[container.name] === container.id;
+    return !(OF_A_RUN.has(event.reason) && isOld);
   });
 }
 

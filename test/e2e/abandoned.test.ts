@@ -103,4 +103,20 @@ describe.concurrent("a workflow ended from outside", { timeout: 300_000 }, () =>
     // Over both runs of the app, every pod once.
     expect(changed().toSorted()).toEqual(["cart-cell-a-0", "cart-cell-a-1", "cart-cell-b-0", "cart-cell-b-1"]);
   });
+
+  test("an app's, terminated between storing its end and telling it: the order does not wait for ever", async () => {
+    const { client, database, temporal } = product;
+    const { shop, order, changed } = await releaseSlowly();
+    const app = `${order.workflowId}/cart`;
+    // As if it had been stored: the time between the two is too short to be hit.
+    const ended = "update pipelines set state = 'SUCCEEDED', updated_at = now() - interval '1 minute'";
+    await database.pool.query(`${ended} where workflow_id = $1`, [app]);
+    await temporal.workflow.getHandle(app).terminate("somebody clicked");
+    const failed = await client.waitFor(order.id, "FAILED");
+    expect(failed.reason).toMatch(/workflow of cart was terminated from outside/);
+    expect((await client.tryAct(order.id, "retry", { app: "cart" })).status).toBe(200);
+    await client.drive(order.id);
+    expect(Object.values(await shop.tags())).toEqual(Array(4).fill("slow-2"));
+    expect(changed().toSorted()).toEqual(["cart-cell-a-0", "cart-cell-a-1", "cart-cell-b-0", "cart-cell-b-1"]);
+  });
 });

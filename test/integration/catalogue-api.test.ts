@@ -391,6 +391,11 @@ describe("revisions", () => {
     expect((await post(`${other}/app-services/blog`, revision("a:1", { own: {} }))).statusCode).toBe(201);
     // Nothing is claimed where nothing runs.
     expect((await post(`${services}/web-api`, revision("a:1", {}))).statusCode).toBe(201);
+    // Who had the name before there was this rule keeps it.
+    const former = "insert into revision_cells (workspace_group, service, number, cell)";
+    await api.database.pool.query(`${former} values ('shop', 'web-api', 1, 'cell-a')`);
+    expect((await post(`${services}/web-api`, revision())).statusCode).toBe(201);
+    expect((await post(`${services}/web`, withApi())).statusCode).toBe(201);
   });
 
   test("with bad content are refused with every fault", async () => {

@@ -8,7 +8,7 @@ export interface TokenIssuer {
   /** Paths that were asked for, in order. */
   readonly asked: string[];
   /** What it answers instead of what it should; undefined: what it should. `hang`: nothing at all. */
-  trouble: "hang" | "error" | "other-issuer" | "not-json" | "redirect" | undefined;
+  trouble: "hang" | "error" | "other-issuer" | "not-json" | "no-keys" | "redirect" | undefined;
   /** Makes a key and publishes it; answers its id. */
   addKey(alg?: "ES256" | "RS256"): Promise<string>;
   /** Publishes a key no longer; it can still sign. */
@@ -34,6 +34,8 @@ export async function startTokenIssuer(audience: string): Promise<TokenIssuer> {
         return response.writeHead(500).end();
       case "not-json":
         return response.end("<html>");
+      case "no-keys":
+        return response.end("{}");
       case "redirect":
         return response.writeHead(302, { location: "https://elsewhere.invalid/" }).end();
       case "other-issuer":

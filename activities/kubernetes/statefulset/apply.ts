@@ -2,10 +2,10 @@
  * Puts a revision's template in place. Moves no pod: the partition is above every ordinal.
  *
  * A call may come late: its worker or its connection can stand still for any time, while its order ends and another one
- * begins. No clock decides who is late. Every write to a workload or its Service is a compare-and-swap (its resource
- * version, or `swapProgress`), and between reading what it replaces and sending it, `mayAct` has seen, in Postgres, the order running and
- * holding the service's lock. A newer order writes only after it has taken that lock, so after ours was released, so
- * after our check, so after our read. Then either our write comes first, and the newer order's swap conflicts and starts
+ * begins. No clock decides who is late. Every write to a workload or its Service is a compare-and-swap (by its resource
+ * version, or `swapProgress`), and between reading what it replaces and sending it, `mayAct` has seen, in Postgres, the
+ * order running and holding the service's lock. A newer order writes only after it has taken that lock, so after ours was
+ * released, so after our check, so after our read. Then either our write comes first, and the newer order's swap conflicts and starts
  * over from it; or the newer order's comes first, has changed version and epoch, and ours conflicts. A conflict is
  * followed by another read and another check, which refuses. Each order writes the Service once even if nothing differs
  * (its digest names the order), so that this holds for the Service's removal too. What is written

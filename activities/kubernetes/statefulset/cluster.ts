@@ -9,7 +9,7 @@ import { hasStatus } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { controllerOf, type List, type Meta, type PodObject, type SetObject } from "../objects.ts";
 import type { Views } from "../view.ts";
-import { writeProgress, type ProgressNotes } from "./metadata.ts";
+import { annotationPath, storedNotes, writeProgress, type ProgressNotes } from "./metadata.ts";
 
 /** Field managers of server-side apply: one for what a revision decides, one for what changes while pods move. */
 export const MANAGER = { template: "cellwright", progress: "cellwright-progress" } as const;
@@ -120,8 +120,9 @@ export const CREATE_ONLY = "1";
  * pods that die come back at the template's revision.
  *
  * The controller's writes of the status, several a second while pods move, do not matter: no resource version is tested
- * but the generation, which every change of the spec raises, and the annotations. No two states share them: the epoch
- * only grows, and within one epoch the holder only goes and `enrolled` only grows before it does.
+ * but the generation, which every change of the spec raises, and our notes. No two states share both: the epoch only
+ * grows, and within one epoch the holder only goes and `enrolled` only grows before it does. Labels and the annotations
+ * of others are not part of it.
  *
  * A patch and not an apply: what an apply leaves out falls back to its default, and the default partition, 0, would
  * have the controller itself delete pods.
@@ -134,6 +135,11 @@ export async function swapProgress(
   window: boolean,
 ): Promise<SetObject> {
   const { namespace, name, uid, generation, annotations } = set.metadata;
+  const unnoted = [
+    { op: "test", path: "/metadata/annotations", value: null },
+    { op: "add", path: "/metadata/annotations", value: {} },
+  ];
+  const noted = storedNotes(set).map(([key, value]) => ({ op: "test", path: annotationPath(key), value }));
   try {
     return await cluster.client.request<SetObject>({
       method: "PATCH",
@@ -143,10 +149,10 @@ export async function swapProgress(
       body: [
         { op: "test", path: "/metadata/uid", value: uid },
         { op: "test", path: "/metadata/generation", value: generation },
-        { op: "test", path: "/metadata/annotations", value: annotations },
+        ...(annotations === undefined ? unnoted : noted),
         ...Object.entries(writeProgress(notes)).map(([key, value]) => ({
           op: "add",
-          path: `/metadata/annotations/${key.replace("/", "~1")}`,
+          path: annotationPath(key),
           value,
         })),
         { op: "add", path: "/spec/replicas", value: replicas },
@@ -155,14 +161,15 @@ export async function swapProgress(
     });
   } catch (error) {
     // A test that fails and a change that is not valid are refused alike.
-    if (!hasStatus(error, 422) || isDeepStrictEqual(tested(await getSet(cluster, { namespace, name })), tested(set)))
-      throw error;
+    if (!hasStatus(error, 422)) throw error;
+    const now = await getSet(cluster, { namespace, name });
+    if (isDeepStrictEqual(tested(now), tested(set))) throw error;
     throw new CellwrightFailure("Conflict", `somebody else changed StatefulSet ${namespace}/${name} first`);
   }
 }
 
-function tested({ metadata: { uid, generation, annotations } }: SetObject) {
-  return { uid, generation, annotations };
+function tested(set: SetObject): unknown[] {
+  return [set.metadata.uid, set.metadata.generation, storedNotes(set)];
 }
 
 /** Deletes the object if it is still exactly this one; one that is gone is fine. Throws Conflict. */

@@ -100,13 +100,14 @@ function containerFacts(
 }
 
 /**
- * Start of the first run that is reported and is not one of the container `before` the change. Of a container that is
- * restarted again and again, what was noted of its last run still tells why.
+ * Start of the first run of a container that is not the one `before` the change. Undefined when nobody can tell, or when
+ * it has been restarted since: then all that was noted since the change may tell why.
  */
 function runsSince(status: ContainerStatus | undefined, before: string | undefined): number | undefined {
   const { state, lastState } = status ?? {};
+  const last = lastState?.terminated?.containerID;
+  if (last !== undefined && last !== "" && last !== before) return undefined;
   const runs = [
-    { id: lastState?.terminated?.containerID, start: lastState?.terminated?.startedAt },
     { id: state?.terminated?.containerID, start: state?.terminated?.startedAt },
     { id: status?.containerID, start: state?.running?.startedAt },
   ];

@@ -45,7 +45,12 @@ export const POD = {
   shape: SET.shape,
 } as const;
 
-export const EPOCH_PATH = `/metadata/annotations/${POD.epoch.replace("/", "~1")}`;
+/** Of an annotation, in a JSON patch. */
+export function annotationPath(key: string): string {
+  return `/metadata/annotations/${key.replace("/", "~1")}`;
+}
+
+export const EPOCH_PATH = annotationPath(POD.epoch);
 
 /**
  * Which pods are recreated: `all` (the revision's policy), those that are `different` from the template in more than
@@ -74,6 +79,11 @@ export type Notes = {
   /** Attempts of the order up to this one act no more: it was frozen. 0: it was not. */
   frozenUpTo: number;
 };
+
+/** The notes as they stand on the set, by annotation; null: it is not there. */
+export function storedNotes({ metadata: { annotations } }: SetObject): [annotation: string, text: string | null][] {
+  return Object.values(SET).map((key) => [key, annotations?.[key] ?? null]);
+}
 
 /** Throws Invalid when a hand has made them unreadable. */
 export function readNotes(set: SetObject): Notes {

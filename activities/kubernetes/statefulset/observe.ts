@@ -8,7 +8,15 @@ import type { Observation, ObservationFault, ObservedPod, Placement, WorkloadObs
 import { eachAtOnce, findSet, insist, listPods, type Cluster } from "./cluster.ts";
 import { podFacts } from "./facts.ts";
 import { isOurs, isUnclaimed, POD, readNotes, targetHash } from "./metadata.ts";
-import { describeRight, isGranted, RIGHTS, type ResourceRule, type Right } from "./rights.ts";
+import {
+  describeRight,
+  isGranted,
+  RIGHTS,
+  rulesOf,
+  type ResourceRule,
+  type Right,
+  type RulesReview,
+} from "./rights.ts";
 
 /** Workloads looked at at once. */
 const LOOKS = 8;
@@ -76,12 +84,12 @@ async function missingRights(cluster: Cluster, namespace: string): Promise<Obser
 
 async function readRules({ client }: Cluster, namespace: string): Promise<ResourceRule[]> {
   try {
-    const review = await client.request<{ status?: { resourceRules?: ResourceRule[] | null } }>({
+    const review = await client.request<{ status?: RulesReview }>({
       method: "POST",
       path: paths.rulesReviews,
       body: { apiVersion: "authorization.k8s.io/v1", kind: "SelfSubjectRulesReview", spec: { namespace } },
     });
-    return review.status?.resourceRules ?? [];
+    return rulesOf(review.status);
   } catch (error) {
     if (hasStatus(error, 403)) return [];
     throw error;

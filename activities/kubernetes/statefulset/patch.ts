@@ -4,7 +4,7 @@ import { CONTENT, paths, type ClusterRequest } from "../client.ts";
 import { ClusterError, hasStatus } from "../errors.ts";
 import type { PodObject } from "../objects.ts";
 import { findPod, type Cluster } from "./cluster.ts";
-import { EPOCH_PATH, POD, epochOf } from "./metadata.ts";
+import { annotationPath, EPOCH_PATH, POD, epochOf } from "./metadata.ts";
 
 export type PatchResult =
   | { kind: "done"; pod: PodObject }
@@ -55,7 +55,6 @@ function sameForPatch(a: PodObject, b: PodObject): boolean {
 }
 
 function patchRequest(pod: PodObject, { namespace, epoch, hash, images, now }: PodChange): ClusterRequest {
-  const annotation = (key: string) => `/metadata/annotations/${key.replace("/", "~1")}`;
   const previous: Record<string, string> = {};
   const replacements = pod.spec.containers.flatMap(({ name, image }, index) => {
     const wanted = images[name];
@@ -78,8 +77,8 @@ function patchRequest(pod: PodObject, { namespace, epoch, hash, images, now }: P
       ...replacements,
       { op: "replace", path: `/metadata/labels/${LABELS.hash}`, value: hash },
       { op: "add", path: EPOCH_PATH, value: String(epoch) },
-      { op: "add", path: annotation(POD.previousContainers), value: JSON.stringify(previous) },
-      { op: "add", path: annotation(POD.movedAt), value: now.toISOString() },
+      { op: "add", path: annotationPath(POD.previousContainers), value: JSON.stringify(previous) },
+      { op: "add", path: annotationPath(POD.movedAt), value: now.toISOString() },
     ],
   };
 }

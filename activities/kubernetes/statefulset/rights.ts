@@ -11,6 +11,14 @@ export type ResourceRule = {
   resourceNames?: string[];
 };
 
+/** `incomplete`: some authorizer cannot list its rules. */
+export type RulesReview = { resourceRules?: ResourceRule[] | null; incomplete?: boolean };
+
+/** The rules that count: none if not all authorizers list theirs, since one of these may refuse what the others allow. */
+export function rulesOf(review: RulesReview | undefined): ResourceRule[] {
+  return review?.incomplete === true ? [] : (review?.resourceRules ?? []);
+}
+
 /**
  * What releasing, repairing and rolling back use in a namespace. Namespaces, nodes and logs are not among them: the first
  * two are read at each look, whose answer tells, and an order does not need the last. Kept in step with

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CONTENT, paths } from "../../../activities/kubernetes/client.ts";
 import type { ConnectedCluster } from "../../../activities/kubernetes/connect.ts";
 import { takeEpoch } from "../../../activities/kubernetes/statefulset/epoch.ts";
 import { newHands, putRight } from "../../../activities/kubernetes/statefulset/hands.ts";
@@ -76,6 +77,32 @@ describe("fencing and bad connections", () => {
     ).toEqual(podNames("cell-a", 0, 1, 2));
     expect((await notes())["cellwright.io/epoch-holder"]).toBe("");
     await proxy2.close();
+  });
+
+  const annotate = (annotations: Record<string, string | null>) =>
+    bench.admin.request({
+      method: "PATCH",
+      path: paths.set(bench.namespace, "cart-cell-a"),
+      contentType: CONTENT.mergePatch,
+      body: { metadata: { annotations } },
+    });
+
+  test("annotations of others hinder nothing, whatever they hold", async () => {
+    const desired = await apply();
+    await annotate({ "example.com/dash": "https://graphs/d?from=<now>&to=\u2028é" });
+    expect(await local.driver.move(group(desired, [0], "o2/t1#1.1"), watchProgress())).toMatchObject({
+      outcome: "done",
+    });
+    expect(await notes()).toMatchObject({ "cellwright.io/epoch-holder": "", "example.com/dash": expect.any(String) });
+  });
+
+  test("a workload whose notes a hand has removed can be frozen, and has notes again", async () => {
+    const desired = await apply();
+    await annotate(Object.fromEntries(Object.keys(await notes()).map((key) => [key, null])));
+    expect(await notes()).toEqual({});
+    const mayAct = async () => undefined;
+    await local.driver.freeze({ placement: desired.placement, order: "o2", holder: "o2/t2#1.1", mayAct });
+    expect(await notes()).toMatchObject({ "cellwright.io/epoch": "1", "cellwright.io/epoch-holder": "" });
   });
 
   test("a patch that is held over a freeze and a new order is refused", async () => {

@@ -153,12 +153,13 @@ describe("when its keys cannot be had, nobody says that the token is bad", () =>
     expect((await verify(token)).kind).toBe("accepted");
   });
 
-  test.each<["hang" | "error" | "not-json", "discovered" | "given"]>([
+  test.each<["hang" | "error" | "not-json" | "no-keys", "discovered" | "given"]>([
     ["hang", "discovered"],
     ["hang", "given"],
     ["error", "discovered"],
     ["error", "given"],
     ["not-json", "given"],
+    ["no-keys", "given"],
   ])("%s: the issuer is left alone for a while, and nobody waits; keys %s", async (trouble, how) => {
     issuer.trouble = trouble;
     const more = how === "given" ? { jwksUrl: `${issuer.url}/keys` } : {};

@@ -5,8 +5,10 @@ import {
   describeRight,
   isGranted,
   RIGHTS,
+  rulesOf,
   type ResourceRule,
   type Right,
+  type RulesReview,
 } from "../../../activities/kubernetes/statefulset/rights.ts";
 
 type Role = { kind: string; rules: ResourceRule[] };
@@ -27,6 +29,15 @@ describe("the role that is shipped", () => {
     const beside = ["get namespaces", "list nodes", "get pods/log"];
     expect(granted.toSorted()).toEqual([...RIGHTS.map(describeRight), ...beside].toSorted());
   });
+});
+
+test.each<[string, RulesReview | undefined, number]>([
+  ["no answer", undefined, 0],
+  ["no rule", { resourceRules: null }, 0],
+  ["all that there are", { resourceRules: rules, incomplete: false }, rules.length],
+  ["those of some authorizers only", { resourceRules: rules, incomplete: true }, 0],
+])("rules of a review count only if they are all: %s", (_title, review, count) => {
+  expect(rulesOf(review)).toHaveLength(count);
 });
 
 describe("a right", () => {

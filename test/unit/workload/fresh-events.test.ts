@@ -77,10 +77,22 @@ describe("an event of a container", () => {
       true,
     ],
     [
-      "before the new container's last run",
+      "after the change, when the new container has been restarted since: nobody knows whose it is",
       facts(running("c3", 140, run("c2", 115)), changed),
       event("Unhealthy", 103),
+      true,
+    ],
+    [
+      "before the change, when the new container has been restarted since",
+      facts(running("c3", 140, run("c2", 115)), changed),
+      event("Unhealthy", 50),
       false,
+    ],
+    [
+      "of a container in whose place none had been reported",
+      facts(running("c1", 105), { ...changed, previous: "" }),
+      event("Unhealthy", 107),
+      true,
     ],
     ["of the old container, which still runs", facts(running("c1", 1), changed), event("Unhealthy", 103), false],
     [
