@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { BOUNDS } from "../../activities/kubernetes/statefulset/cluster.ts";
 import { imagePatches, readAuditLog } from "../support/audit-log.ts";
 import type { ReleaseOrder } from "../support/client.ts";
 import { changesPod, evictsPod } from "../support/hold-proxy.ts";
@@ -12,7 +13,8 @@ import { until } from "../support/workloads.ts";
 
 /** The polls of a stopped worker go on swallowing tasks until each has been missed, ms. */
 const LONG = 240_000;
-const PODS = 20;
+/** More than a worker patches at once, so that there are some that it has not sent. */
+const PODS = BOUNDS.concurrency + 8;
 /** How long a worker that wakes up is watched, ms: its requests run into their bounds, and its heartbeat is answered. */
 const AWAKE = 8000;
 const release = { strategy: "QUICK", minGroups: 1, beta: false, pause: "OFF", readySeconds: 0 } as const;
@@ -58,12 +60,16 @@ test(
   "a stopped worker wakes up after the rollback",
   async () => {
     const { product, proxy } = stage;
-    proxy.delay(changesPod(), 400);
+    // Long enough to find the worker and to stop it meanwhile.
+    proxy.delay(changesPod(), 1500);
+    let sent = 0;
+    const stopListening = proxy.onRequest((request) => (sent += changesPod()(request) ? 1 : 0));
     const trial = await beginTrial(stage, ["cart"], { tag: "2", release });
-    await until("the first patches have arrived", async () => patches("2", trial.since).length > 0);
+    await until("the first patches are under way", async () => sent > 0);
     const stopped = await workerAt(product, `${trial.preview.workflowId}/cart`, "movePods");
     await stopped.kill("SIGSTOP");
-    await sleep(1000);
+    stopListening();
+    await until("what is under way arrives", async () => patches("2", trial.since).length >= sent);
     proxy.clear();
     const before = patches("2", trial.since);
     expect(before.length).toBeLessThan(PODS);

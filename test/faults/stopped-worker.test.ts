@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { BOUNDS } from "../../activities/kubernetes/statefulset/cluster.ts";
 import { imagePatches, type ImagePatch } from "../support/audit-log.ts";
 import { changesPod } from "../support/hold-proxy.ts";
 import { confirmAll } from "../support/person.ts";
@@ -13,7 +14,7 @@ import { until } from "../support/workloads.ts";
 /** The polls of a stopped worker go on swallowing tasks until each has been missed, ms. */
 const LONG = 240_000;
 /** More than a worker patches at once, so that there are some that it has not sent. */
-const PODS = 20;
+const PODS = BOUNDS.concurrency + 8;
 /** How long a worker that wakes up is watched, ms: its requests run into their bounds, and its heartbeat is answered. */
 const AWAKE = 8000;
 
@@ -29,7 +30,8 @@ afterAll(() => stage?.close());
 /** Stops the worker that moves the first group while its patches are under way. */
 async function stopInTheMiddle(tag: string) {
   const { product, proxy } = stage;
-  proxy.delay(changesPod(), 400);
+  // Long enough to find the worker and to stop it meanwhile.
+  proxy.delay(changesPod(), 1500);
   let sent = 0;
   const stopListening = proxy.onRequest((request) => (sent += changesPod()(request) ? 1 : 0));
   const trial = await beginTrial(stage, ["cart"], {
