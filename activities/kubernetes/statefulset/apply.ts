@@ -5,11 +5,11 @@
  * begins. No clock decides who is late. Every write to a workload or its Service is a compare-and-swap (by its resource
  * version, or `swapProgress`), and between reading what it replaces and sending it, `mayAct` has seen, in Postgres, the
  * order running and holding the service's lock. A newer order writes only after it has taken that lock, so after ours was
- * released, so after our check, so after our read. Then either our write comes first, and the newer order's swap conflicts and starts
- * over from it; or the newer order's comes first, has changed version and epoch, and ours conflicts. A conflict is
- * followed by another read and another check, which refuses. Each order writes the Service once even if nothing differs
- * (its digest names the order), so that this holds for the Service's removal too. What is written
- * over carries its uid too, since an apply would make anew what was removed meanwhile.
+ * released, so after our check, so after our read. Then either our write comes first, and the newer order's swap conflicts
+ * and starts over from it; or the newer order's comes first, has changed version and epoch, and ours conflicts. A
+ * conflict is followed by another read and another check, which refuses. Each order writes the Service once even if
+ * nothing differs (its digest names the order), so that this holds for the Service's removal too. What is written over
+ * carries its uid too, since an apply would make anew what was removed meanwhile.
  *
  * A workload or Service that is missing has no version: a late creation conflicts with what exists. Else it makes a
  * workload without pods that belongs to no order (`isUnclaimed`): nobody moves pods there, and the next order makes it its

@@ -100,25 +100,18 @@ function containerFacts(
 }
 
 /**
- * Start of the first run of a container that is not the one `before` the change. Undefined when nobody can tell, or when
- * it has been restarted since: then all that was noted since the change may tell why.
+ * Start of the container, if it is not the one `before` the change. Undefined when nobody can tell, or when it has been
+ * restarted since: then all that was noted since the change may tell why.
  */
 function runsSince(status: ContainerStatus | undefined, before: string | undefined): number | undefined {
-  const { state, lastState } = status ?? {};
-  const last = lastState?.terminated?.containerID;
-  if (last !== undefined && last !== "" && last !== before) return undefined;
-  const runs = [
-    { id: state?.terminated?.containerID, start: state?.terminated?.startedAt },
-    { id: status?.containerID, start: state?.running?.startedAt },
-  ];
-  // It is still there; or nobody knows which it was, because it had not been reported yet.
-  if (before === "" || (before !== undefined && status?.containerID === before)) return undefined;
-  const starts = runs
-    .filter(({ id, start }) => id !== before && id !== undefined && id !== "" && start !== undefined)
-    .map(({ start }) => Date.parse(start ?? ""))
-    // A container that was never started has the year 1.
-    .filter((time) => time > 0);
-  return starts.length === 0 ? undefined : Math.min(...starts);
+  const isNew = (id: string | undefined): boolean => id !== undefined && id !== "" && id !== before;
+  // Empty: nobody knows which it was, because it had not been reported yet.
+  if (before === "" || !isNew(status?.containerID) || isNew(status?.lastState?.terminated?.containerID))
+    return undefined;
+  const { terminated, running } = status?.state ?? {};
+  const start = Date.parse(terminated?.startedAt ?? running?.startedAt ?? "");
+  // A container that was never started has the year 1.
+  return start > 0 ? start : undefined;
 }
 
 function waitingOf(state: ContainerState | undefined): Pick<ContainerFacts, "waiting"> {
