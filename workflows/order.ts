@@ -18,7 +18,7 @@ import { initialChild, initialOrder } from "../domain/pipeline/model.ts";
 import type { Answer, Command, PipelineEvent, PipelineState, RecordedEvent, Verb } from "../domain/pipeline/model.ts";
 import { refusalOf } from "../domain/pipeline/refusal.ts";
 import { allowedOrderVerbs, hasTurn, stateOf } from "../domain/pipeline/view.ts";
-import { records } from "./activities.ts";
+import { atHand, records } from "./activities.ts";
 import { createCalls } from "./calls.ts";
 import { compileRollback, lookAndCompile } from "./plan.ts";
 import { createMail } from "./mail.ts";
@@ -202,7 +202,7 @@ async function run(input: PipelineInput, outer: CancellationScope): Promise<Pipe
   if (!state) {
     if (input.child) {
       const { parent, generation, paused, backward = false } = input.child;
-      const stored = await records.loadPipeline({ workflowId, generation });
+      const stored = await atHand((reads) => reads.records.loadPipeline({ workflowId, generation }));
       // A run before this one may have been lost; its events stay, and ours follow them.
       nextSequence = stored.nextSequence;
       state = initialChild(workflowId, parent, generation, stored.tasks, { paused, backward });

@@ -1,7 +1,7 @@
 /** Makes plans: looks at the world, everywhere at once, and compiles what was seen. */
-import type { CompileResult } from "../activities/planning/activities.ts";
+import type { CompileResult, PlanningActivities } from "../activities/planning/activities.ts";
 import type { Command, PipelineEvent } from "../domain/pipeline/model.ts";
-import { planning } from "./activities.ts";
+import { atHand, planning } from "./activities.ts";
 import { describeFailure, invoke } from "./calls.ts";
 import type { Unstamped } from "./calls.ts";
 
@@ -9,12 +9,12 @@ type Made = Exclude<CompileResult, { ok: false }>;
 
 /** Failures are values: a person may try again. */
 async function planOf(
-  look: Parameters<typeof planning.listObservations>[0],
-  compile: Parameters<typeof planning.compileOrder>[0],
+  look: Parameters<PlanningActivities["listObservations"]>[0],
+  compile: Parameters<PlanningActivities["compileOrder"]>[0],
 ): Promise<Made | { reason: string }> {
   const { generation } = look;
   try {
-    const looks = await planning.listObservations(look);
+    const looks = await atHand((reads) => reads.planning.listObservations(look));
     const reasons = await Promise.all(
       looks.map((one) =>
         invoke(one, generation, `${generation}.observe`).then(
@@ -25,7 +25,11 @@ async function planOf(
     );
     const faults = reasons.filter((reason) => reason !== undefined);
     if (faults.length > 0) return { reason: faults.join("\n") };
-    const plan = await planning.compileOrder(compile);
+    // Without a look, the message that asked for this may not have been accepted yet: then nothing may be stored for it.
+    const plan =
+      looks.length === 0
+        ? await planning.compileOrder(compile)
+        : await atHand((reads) => reads.planning.compileOrder(compile));
     return plan.ok ? plan : { reason: plan.reason };
   } catch (error) {
     return { reason: describeFailure(error, "orchestrator") };

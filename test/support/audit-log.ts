@@ -1,5 +1,5 @@
 /** The API server's audit log: the independent witness of who did what to which object, when, and with what answer. */
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
 export type AuditRecord = {
   id: string;
@@ -33,14 +33,39 @@ type Line = {
   stageTimestamp: string;
 };
 
+/** How far a log has been read, for one namespace, and what was found. */
+type Reading = { inode: number; offset: number; records: AuditRecord[] };
+
+/** The log is that of the whole run, and looked at again and again: each look reads what is new. By path and namespace. */
+const readings = new Map<string, Reading>();
+
 /** Finished requests in the order of their answers. A line that is just being written is left out. */
 export function readAuditLog(path: string, filter: AuditFilter = {}): AuditRecord[] {
-  // The log is that of the whole run: most lines are about others, and need not be parsed.
-  const mark = filter.namespace === undefined ? "" : `"${filter.namespace}"`;
-  return readFileSync(path, "utf8")
-    .split("\n")
-    .flatMap((line) => (line.includes(mark) ? parse(line) : []))
-    .filter((record) => matches(record, filter));
+  return readOn(path, filter.namespace).filter((record) => matches(record, filter));
+}
+
+function readOn(path: string, namespace: string | undefined): readonly AuditRecord[] {
+  // Most lines are about others, and need not be parsed.
+  const mark = namespace === undefined ? "" : `"${namespace}"`;
+  const key = `${path}\n${mark}`;
+  const file = openSync(path, "r");
+  try {
+    const { ino: inode, size } = fstatSync(file);
+    let reading = readings.get(key);
+    // Another log, or a log begun anew.
+    if (reading?.inode !== inode || size < reading.offset) reading = { inode, offset: 0, records: [] };
+    readings.set(key, reading);
+    const bytes = Buffer.alloc(size - reading.offset);
+    const length = readSync(file, bytes, 0, bytes.length, reading.offset);
+    const end = bytes.lastIndexOf("\n", length) + 1;
+    for (const line of bytes.toString("utf8", 0, end).split("\n")) {
+      if (line.includes(mark)) reading.records.push(...parse(line));
+    }
+    reading.offset += end;
+    return reading.records;
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** A pod's image as one accepted or refused write would have it. */

@@ -20,6 +20,10 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     release: { minGroups: 2, beta: true, pause: "ALL" },
     live: (client, order) => client.drive(order),
   },
+  recreated: {
+    release: { minGroups: 2, beta: true, pause: "OFF", upgrade: "RECREATE" },
+    live: (client, order) => client.drive(order),
+  },
   paused: {
     release: { minGroups: 2, beta: true, pause: "FIRST" },
     async live(client, order) {

@@ -23,7 +23,7 @@ import { CellwrightFailure } from "../../../domain/failures.ts";
 import { formatOrdinals } from "../../../domain/workload/ordinals.ts";
 import { renderStatefulSet } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
-import type { SetObject } from "../objects.ts";
+import type { PodObject, SetObject } from "../objects.ts";
 import type { Desired, Outcome, Permitted } from "../port.ts";
 import {
   applyObject,
@@ -80,8 +80,14 @@ async function applyOnce(
   const refusal = found === undefined ? undefined : refusalOf(found, desired);
   if (refusal !== undefined) return failed(refusal);
   if (found !== undefined) insistOnRun(key, readNotes(found), order, call.attempt);
-  const foreign = await ensureServices(cluster, desired, progress);
-  if (foreign !== undefined) return failed(foreign);
+  // Whatever becomes of the list, what writes has ended when this does.
+  const [foreign, listed] = await Promise.allSettled([
+    ensureServices(cluster, desired, progress),
+    found === undefined ? [] : listPods(cluster, found.metadata),
+  ]);
+  if (foreign.status === "rejected") throw foreign.reason;
+  if (foreign.value !== undefined) return failed(foreign.value);
+  if (listed.status === "rejected") throw listed.reason;
 
   const current = found ?? (await create(cluster, key, desired, progress));
   const before = readNotes(current);
@@ -117,7 +123,7 @@ async function applyOnce(
     revision,
     shape: shapeDigest(desired),
     fixed: fixedDigest(desired),
-    recreate: await recreationFor(cluster, set, notes, desired),
+    recreate: recreationFor(set, listed.value, notes, desired),
     previous: isUnclaimed(notes)
       ? null
       : {
@@ -153,15 +159,17 @@ async function create(cluster: Cluster, key: WorkloadKey, desired: Desired, prog
   return applyTemplate(cluster, desired, notes, 0, { resourceVersion: CREATE_ONLY });
 }
 
-/** Which of the pods that exist, or are about to come back, the template cannot be given in place. */
-async function recreationFor(cluster: Cluster, set: SetObject, before: Notes, desired: Desired): Promise<Recreate> {
+/**
+ * Which of the pods that exist, or are about to come back, the template cannot be given in place. `pods` may have been
+ * read before `set`: the ones made since then are like those that are about to come back.
+ */
+function recreationFor(set: SetObject, pods: readonly PodObject[], before: Notes, desired: Desired): Recreate {
   if (desired.spec.release.upgrade === "RECREATE") return "all";
   const shape = shapeDigest(desired);
   const target = targetHash(set);
   // Pods that are missing come back at the promoted revision, whose shape is only known if it is the template's.
   const isPromoted = target !== undefined && set.status?.currentRevision === target;
   if (before.shape !== shape || (!isPromoted && before.recreate !== "")) return "different";
-  const pods = await listPods(cluster, set);
   return pods.some((pod) => pod.metadata.annotations?.[POD.shape] !== shape) ? "different" : "";
 }
 

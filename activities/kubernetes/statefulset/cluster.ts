@@ -73,8 +73,10 @@ export async function findPod({ client }: Cluster, namespace: string, name: stri
 }
 
 /** The committed pods of a set, read after this call. */
-export async function listPods({ client }: Cluster, set: SetObject): Promise<PodObject[]> {
-  const { namespace, name, labels = {} } = set.metadata;
+export async function listPods(
+  { client }: Cluster,
+  { namespace, name, labels = {} }: Pick<Meta, "namespace" | "name" | "labels">,
+): Promise<PodObject[]> {
   const own = [LABELS.managedBy, LABELS.service, LABELS.cell].map((key) => `${key}=${labels[key] ?? ""}`);
   const list = await client.request<List<PodObject>>({
     method: "GET",

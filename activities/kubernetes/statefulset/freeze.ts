@@ -36,7 +36,7 @@ export async function freezeWorkload(
     return done(`${where} does not belong to order ${order}`);
   if (!isForeign && isFrozenFor({ frozenUpTo }, attempt)) {
     // By this run or a later one, which must not be disturbed.
-    const pods = await insist(cluster, () => listPods(cluster, found));
+    const pods = await insist(cluster, () => listPods(cluster, found.metadata));
     return done(`${where} is frozen already`, movedOf(found, pods).length, found.spec.replicas ?? 1);
   }
 
@@ -58,7 +58,7 @@ export async function freezeWorkload(
     return done(`${where} does not have a template of order ${order}; what may be under way there is void`);
   }
   // Fenced: from here on the pods' revisions stand still, except for pods that are born.
-  const pods = await insist(cluster, () => listPods(cluster, held.set));
+  const pods = await insist(cluster, () => listPods(cluster, held.set.metadata));
   const moved = movedOf(held.set, pods);
   // Not the whole order: a run of its pipeline that a person starts later, knowing of this, may go on.
   const upTo = earlierRuns ? lastAttemptBefore(attempt) : lastAttemptOfRun(attempt);

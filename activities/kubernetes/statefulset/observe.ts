@@ -1,6 +1,6 @@
 /** Reads what an order plans from. Acts on nothing. */
 import { CellwrightFailure } from "../../../domain/failures.ts";
-import { LABELS, workloadName } from "../../../domain/workload/render.ts";
+import { LABELS, MANAGED_BY, workloadName } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
 import { hasStatus } from "../errors.ts";
 import type { List, NodeObject, PodObject } from "../objects.ts";
@@ -33,20 +33,28 @@ export async function observeWorkloads(
   let general: ObservationFault[] | undefined;
   const looks = new Map<Placement, Look>();
   await insist(impatient, async () => {
-    general ??= (await Promise.all([namespaceFaults(cluster, namespace), missingRights(cluster, namespace)])).flat();
-    if (general.length > 0) return;
     const left = placements.filter((placement) => !looks.has(placement));
-    await eachAtOnce(left, LOOKS, async (placement) => {
+    const looking = eachAtOnce(left, LOOKS, async (placement) => {
       looks.set(placement, await observeOne(cluster, placement));
     });
+    // Lists may take longer than a cluster that does not answer is waited for; and what is wrong in general is why they fail.
+    looking.catch(() => undefined);
+    general ??= await generalFaults(cluster, namespace);
+    if (general.length === 0) await looking;
   });
-  const observation: Observation = { workloads: [], faults: [...(general ?? [])] };
+  if (general !== undefined && general.length > 0) return { workloads: [], faults: general };
+  const observation: Observation = { workloads: [], faults: [] };
   for (const placement of placements) {
     const { workload, faults = [] } = looks.get(placement) ?? {};
     if (workload !== undefined) observation.workloads.push({ service: placement.service, ...workload });
     observation.faults.push(...faults);
   }
   return observation;
+}
+
+/** What would be wrong for every workload of the namespace. */
+async function generalFaults(cluster: Cluster, namespace: string): Promise<ObservationFault[]> {
+  return (await Promise.all([namespaceFaults(cluster, namespace), missingRights(cluster, namespace)])).flat();
 }
 
 async function namespaceFaults({ client }: Cluster, namespace: string): Promise<ObservationFault[]> {
@@ -112,7 +120,12 @@ async function isAllowed({ client }: Cluster, namespace: string, right: Right): 
 async function observeOne(cluster: Cluster, placement: Placement): Promise<Look> {
   const { cell, namespace, service } = placement;
   const key = { namespace, name: workloadName(service, cell) };
-  const [nodes, set] = await Promise.all([countNodes(cluster, placement), findSet(cluster, key)]);
+  const labels = { [LABELS.managedBy]: MANAGED_BY, [LABELS.service]: service, [LABELS.cell]: cell };
+  const [nodes, set, listed] = await Promise.all([
+    countNodes(cluster, placement),
+    findSet(cluster, key),
+    listPods(cluster, { ...key, labels }),
+  ]);
   const faults: ObservationFault[] = [];
   if (nodes === 0)
     faults.push({
@@ -127,7 +140,7 @@ async function observeOne(cluster: Cluster, placement: Placement): Promise<Look>
     });
     return { faults };
   }
-  const pods = (await listPods(cluster, set)).toSorted((a, b) => ordinal(key.name, a) - ordinal(key.name, b));
+  const pods = listed.toSorted((a, b) => ordinal(key.name, a) - ordinal(key.name, b));
   const notes = readNotes(set);
   // Made, but no order has made it its own: for an order it is as if there were none.
   if (isUnclaimed(notes)) return { workload: { cell, nodes, pods: [] }, faults };

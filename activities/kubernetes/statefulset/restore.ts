@@ -67,7 +67,7 @@ async function restoreOnce(
   const before = notes.previous;
   if (before === undefined) return failed(`It is not known what ${where} was before revision ${desired.revision}`);
   if (before === null) {
-    if ((set.spec.replicas ?? 1) > 0 || (await listPods(cluster, set)).length > 0)
+    if ((set.spec.replicas ?? 1) > 0 || (await listPods(cluster, set.metadata)).length > 0)
       return failed(`${where} has pods; it is not removed`);
     await insistOnRight(key, desired.order, progress);
     await deleteExactly(cluster, paths.set(key.namespace, key.name), set);

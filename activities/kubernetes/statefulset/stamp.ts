@@ -11,7 +11,7 @@ type OnStamped = (pod: PodObject) => void;
 
 /** Rule 3 of `epoch.ts`. Returns when no late request of an earlier holder can take effect any more. Throws Fenced. */
 export async function stampPods(cluster: Cluster, held: Held, onStamped: OnStamped): Promise<void> {
-  const pods = await insist(cluster, () => listPods(cluster, held.set));
+  const pods = await insist(cluster, () => listPods(cluster, held.set.metadata));
   const target = targetHash(held.set);
   const inReach = pods.filter((pod) => {
     const ordinal = ordinalOf(held.key.name, pod.metadata.name);

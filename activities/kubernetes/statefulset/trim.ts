@@ -149,7 +149,7 @@ async function scaleDown(
 async function deleteEmpty(cluster: Cluster, key: WorkloadKey, check: ScaleDown["check"]): Promise<void> {
   const set = await findSet(cluster, key);
   if (set === undefined || set.metadata.deletionTimestamp !== undefined) return;
-  if ((set.spec.replicas ?? 1) > 0 || (await listPods(cluster, set)).length > 0)
+  if ((set.spec.replicas ?? 1) > 0 || (await listPods(cluster, set.metadata)).length > 0)
     throw new CellwrightFailure("Fenced", `${key.namespace}/${key.name} has been given pods again; it was not removed`);
   await check(set, readNotes(set));
   await deleteExactly(cluster, paths.set(key.namespace, key.name), set);

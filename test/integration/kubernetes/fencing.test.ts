@@ -289,6 +289,20 @@ describe("fencing and bad connections", () => {
     expect(accepted()).toHaveLength(2);
   });
 
+  test("a look at a cluster that has fallen silent says so within one try, though its lists may take longer", async () => {
+    const impatient = await bench.connect({ kubeconfig: proxy.kubeconfig, bounds: { unreachableMs: 1500 } });
+    const { placement } = bench.desired({ order: "o2", revision: 2, tag: "2" });
+    const look = { namespace: bench.namespace, placements: [placement] };
+    expect(await impatient.driver.observe(look)).toMatchObject({ faults: [] });
+    proxy.fallSilent(true);
+    const since = Date.now();
+    await expect(impatient.driver.observe(look)).rejects.toMatchObject({ type: "ClusterUnreachable" });
+    // What one try of a look may take; a list alone may take 20 s.
+    expect(Date.now() - since).toBeLessThan(12_000);
+    proxy.fallSilent(false);
+    expect(await impatient.driver.observe(look)).toMatchObject({ faults: [] });
+  });
+
   test("a cluster that does not answer is a failure that says so, and the next try goes on", async () => {
     const desired = await apply();
     const impatient = await bench.connect({ kubeconfig: proxy.kubeconfig, bounds: { unreachableMs: 1500 } });
