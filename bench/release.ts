@@ -39,7 +39,7 @@ const QUICK: Sizes = {
   costs: [12],
 };
 
-/** Left to the servers between two changes, so that none pays for what another left behind, ms. */
+/** Left to the servers before each change, so that none pays for what another, or its own preparation, left behind, ms. */
 const SETTLE = 1_500;
 
 /** `print` gets one JSON object for each figure. */
@@ -82,7 +82,6 @@ async function benchChanges(
   try {
     for (let round = 0; round < warmUp + rounds; round++) {
       for (const name of Object.keys(times) as (keyof typeof times)[]) {
-        await sleep(SETTLE);
         const time = await contest.changes[name](`${round}-${name.toLowerCase()}`);
         if (round >= warmUp) times[name].push(time);
       }
@@ -136,6 +135,7 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
 
   const release = async (change: Change): Promise<number> => {
     const order = await service.plan(change);
+    await sleep(SETTLE);
     const begin = performance.now();
     await service.start(order);
     const time = (await done("ours", change.tag)) - begin;
@@ -144,6 +144,7 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
   };
   const run = async (how: "patch" | "evict", tag: string): Promise<number> => {
     await script.tell({ do: "prepare" });
+    await sleep(SETTLE);
     const begin = performance.now();
     const [end] = await Promise.all([
       done("script", tag),
@@ -156,6 +157,7 @@ async function openContest(installation: ReleaseInstallation, work: Work): Promi
       inPlace: (tag) => release({ tag, version }),
       recreate: (tag) => release({ tag, version: (version = tag) }),
       async deployment(tag) {
+        await sleep(SETTLE);
         const begin = performance.now();
         await deploy(tag);
         return (await done("deployment", tag)) - begin;

@@ -30,6 +30,8 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     connectionString: url,
     max: options.connections ?? 10,
     connectionTimeoutMillis: 5_000,
+    // A person's start or confirmation, after a quiet time, need not wait for new ones to be authenticated.
+    idleTimeoutMillis: 300_000,
     statement_timeout: options.statementTimeout ?? 15_000,
     idle_in_transaction_session_timeout: 60_000,
     application_name: options.applicationName ?? "cellwright",

@@ -25,6 +25,7 @@ import { renderStatefulSet } from "../../../domain/workload/render.ts";
 import { paths } from "../client.ts";
 import type { PodObject, SetObject } from "../objects.ts";
 import type { Desired, Outcome, Permitted } from "../port.ts";
+import type { NamespaceView } from "../view.ts";
 import {
   applyObject,
   CREATE_ONLY,
@@ -32,7 +33,6 @@ import {
   exactly,
   findSet,
   insist,
-  listPods,
   MANAGER,
   nonce,
   swapProgress,
@@ -56,10 +56,14 @@ export async function applyDesired(
 ): Promise<Outcome> {
   const key = keyOf(desired.placement);
   const call: Call = { who: `${desired.order} ${nonce()}`, attempt: attemptOf(holder), firstEpoch: undefined };
-  const outcome = await insist(cluster, () => applyOnce(cluster, key, desired, call, progress), progress.signal);
-  if (outcome.outcome !== "done") return outcome;
-  await untilObserved(cluster, key, progress);
-  return outcome;
+  const { view, release } = cluster.views.acquire(key.namespace);
+  try {
+    const outcome = await insist(cluster, () => applyOnce(cluster, view, desired, call, progress), progress.signal);
+    if (outcome.outcome === "done") await untilObserved(cluster, key, progress);
+    return outcome;
+  } finally {
+    release();
+  }
 }
 
 /** One call of `apply` over its tries. */
@@ -68,11 +72,12 @@ type Call = { who: string; attempt: number; firstEpoch: number | undefined };
 /** One try, from what is there; Conflict and passing failures are for another try. */
 async function applyOnce(
   cluster: Cluster,
-  key: WorkloadKey,
+  view: NamespaceView,
   desired: Desired,
   call: Call,
   progress: Permitted,
 ): Promise<Outcome> {
+  const key = keyOf(desired.placement);
   const where = `${key.namespace}/${key.name}`;
   const { order, revision } = desired;
   const failed = (reason: string): Outcome => ({ outcome: "failed", reason, changed: false });
@@ -80,14 +85,14 @@ async function applyOnce(
   const refusal = found === undefined ? undefined : refusalOf(found, desired);
   if (refusal !== undefined) return failed(refusal);
   if (found !== undefined) insistOnRun(key, readNotes(found), order, call.attempt);
-  // Whatever becomes of the list, what writes has ended when this does.
-  const [foreign, listed] = await Promise.allSettled([
+  // Whatever becomes of the view, what writes has ended when this does.
+  const [foreign, refreshed] = await Promise.allSettled([
     ensureServices(cluster, desired, progress),
-    found === undefined ? [] : listPods(cluster, found.metadata),
+    view.ageMs() > cluster.bounds.staleMs ? view.refresh() : undefined,
   ]);
   if (foreign.status === "rejected") throw foreign.reason;
   if (foreign.value !== undefined) return failed(foreign.value);
-  if (listed.status === "rejected") throw listed.reason;
+  if (refreshed.status === "rejected") throw refreshed.reason;
 
   const current = found ?? (await create(cluster, key, desired, progress));
   const before = readNotes(current);
@@ -123,7 +128,7 @@ async function applyOnce(
     revision,
     shape: shapeDigest(desired),
     fixed: fixedDigest(desired),
-    recreate: recreationFor(set, listed.value, notes, desired),
+    recreate: recreationFor(set, view.pods(key.name), notes, desired),
     previous: isUnclaimed(notes)
       ? null
       : {
@@ -160,8 +165,8 @@ async function create(cluster: Cluster, key: WorkloadKey, desired: Desired, prog
 }
 
 /**
- * Which of the pods that exist, or are about to come back, the template cannot be given in place. `pods` may have been
- * read before `set`: the ones made since then are like those that are about to come back.
+ * Which of the pods that exist, or are about to come back, the template cannot be given in place. `pods` may be
+ * older than `set`, as a view may: the ones made since then are like those that are about to come back.
  */
 function recreationFor(set: SetObject, pods: readonly PodObject[], before: Notes, desired: Desired): Recreate {
   if (desired.spec.release.upgrade === "RECREATE") return "all";
