@@ -33,7 +33,10 @@ test("killed again and again while events are written: nothing is lost or double
   const order = await recordOrder(product.database, "killed");
   const url = product.url + order.path;
   const token = product.viewerToken;
-  const followers = [1, 2, 3, 4, 5].map(() => followToEnd({ url, token }));
+  const connected = [0, 0, 0, 0, 0];
+  const followers = connected.map((_, index) =>
+    followToEnd({ url, token, onConnection: () => (connected[index]! += 1) }),
+  );
   const script = runScript("killed");
   const random = createRandom(3);
   let rounds = 0;
@@ -49,6 +52,8 @@ test("killed again and again while events are written: nothing is lost or double
     return written + 3;
   })();
   for (; rounds < 4; rounds++) {
+    // Whoever has not come back yet would not notice.
+    await until("all to follow", async () => connected.every((count) => count > rounds));
     await sleep(random.integer(100, 1_500));
     await product.processes["api"]!.kill();
     await product.processes["api"]!.start();

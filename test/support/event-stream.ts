@@ -105,9 +105,11 @@ function interpret(block: string, followed: Followed): Received | undefined {
 
 /**
  * Follows to the end, as a browser does: connects again with the last id whenever it is cut off or nobody answers.
- * Answers with all events of all connections. @throws after 60 seconds
+ * Answers with all events of all connections; tells of each connection as it begins. @throws after 60 seconds
  */
-export async function followToEnd(following: Following): Promise<{ events: Received[]; connections: number }> {
+export async function followToEnd(
+  following: Following & { onConnection?: () => void },
+): Promise<{ events: Received[]; connections: number }> {
   const events: Received[] = [];
   let { lastId } = following;
   let connections = 0;
@@ -119,6 +121,7 @@ export async function followToEnd(following: Following): Promise<{ events: Recei
       continue;
     }
     connections += 1;
+    following.onConnection?.();
     if (followed.status === 204) return { events, connections };
     if (followed.status !== 200) throw new Error(`${followed.status} ${followed.body}`);
     await followed.closed;
