@@ -63,6 +63,8 @@ export async function startTemporal(
         ...(options.uiPort === undefined ? { headless: true } : { "ui-port": options.uiPort }),
         "log-level": "warn",
         "db-filename": join(options.directory, "temporal.db"),
+        // What is committed outlives the process; only a crash of the whole machine may take the last of it.
+        "sqlite-pragma": ["journal_mode=wal", "synchronous=normal"],
         namespace,
         "search-attribute": pairs,
         "dynamic-config-value": Object.entries(dynamic).map(([key, value]) => `${key}=${JSON.stringify(value)}`),

@@ -57,9 +57,19 @@ export async function applyDesired(
   const key = keyOf(desired.placement);
   const call: Call = { who: `${desired.order} ${nonce()}`, attempt: attemptOf(holder), firstEpoch: undefined };
   const { view, release } = cluster.views.acquire(key.namespace);
+  // For the move that follows, which acts on no old view.
+  const renewal = view.ageMs() > cluster.bounds.staleMs ? view.refresh() : Promise.resolve();
+  renewal.catch(() => undefined);
+  const seen = (): Promise<void> =>
+    view.ageMs() === Number.POSITIVE_INFINITY ? renewal.catch(() => view.ready()) : Promise.resolve();
   try {
-    const outcome = await insist(cluster, () => applyOnce(cluster, view, desired, call, progress), progress.signal);
-    if (outcome.outcome === "done") await untilObserved(cluster, key, progress);
+    const outcome = await insist(
+      cluster,
+      () => applyOnce(cluster, { view, seen }, desired, call, progress),
+      progress.signal,
+    );
+    if (outcome.outcome === "done")
+      await Promise.all([untilObserved(cluster, key, progress), renewal.catch(() => undefined)]);
     return outcome;
   } finally {
     release();
@@ -72,7 +82,7 @@ type Call = { who: string; attempt: number; firstEpoch: number | undefined };
 /** One try, from what is there; Conflict and passing failures are for another try. */
 async function applyOnce(
   cluster: Cluster,
-  view: NamespaceView,
+  { view, seen }: { view: NamespaceView; seen: () => Promise<void> },
   desired: Desired,
   call: Call,
   progress: Permitted,
@@ -85,14 +95,9 @@ async function applyOnce(
   const refusal = found === undefined ? undefined : refusalOf(found, desired);
   if (refusal !== undefined) return failed(refusal);
   if (found !== undefined) insistOnRun(key, readNotes(found), order, call.attempt);
-  // Whatever becomes of the view, what writes has ended when this does.
-  const [foreign, refreshed] = await Promise.allSettled([
-    ensureServices(cluster, desired, progress),
-    view.ageMs() > cluster.bounds.staleMs ? view.refresh() : undefined,
-  ]);
-  if (foreign.status === "rejected") throw foreign.reason;
-  if (foreign.value !== undefined) return failed(foreign.value);
-  if (refreshed.status === "rejected") throw refreshed.reason;
+  const foreign = await ensureServices(cluster, desired, progress);
+  if (foreign !== undefined) return failed(foreign);
+  await seen();
 
   const current = found ?? (await create(cluster, key, desired, progress));
   const before = readNotes(current);
@@ -165,8 +170,9 @@ async function create(cluster: Cluster, key: WorkloadKey, desired: Desired, prog
 }
 
 /**
- * Which of the pods that exist, or are about to come back, the template cannot be given in place. `pods` may be
- * older than `set`, as a view may: the ones made since then are like those that are about to come back.
+ * Which of the pods that exist, or are about to come back, the template cannot be given in place. What decides are the
+ * committed notes: pods are all of their shape if none had to be recreated for them, or once they are promoted, and pods
+ * made since are like those. `pods`, which may be as old as a view, only tell of those that somebody else has changed.
  */
 function recreationFor(set: SetObject, pods: readonly PodObject[], before: Notes, desired: Desired): Recreate {
   if (desired.spec.release.upgrade === "RECREATE") return "all";
