@@ -32,6 +32,8 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     connectionTimeoutMillis: 5_000,
     // A person's start or confirmation, after a quiet time, need not wait for new ones to be authenticated.
     idleTimeoutMillis: 300_000,
+    // What lies between may drop a quiet connection without a word; then this tells, within half a minute.
+    keepAliveInitialDelayMillis: 10_000,
     statement_timeout: options.statementTimeout ?? 15_000,
     idle_in_transaction_session_timeout: 60_000,
     application_name: options.applicationName ?? "cellwright",

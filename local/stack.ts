@@ -84,6 +84,7 @@ export async function startStack(options: {
         program: tool("temporal"),
         port: await port("temporal"),
         uiPort: options.ports?.temporalUi,
+        durable,
         dynamicConfiguration: options.dynamicConfiguration ?? {},
       }),
     );

@@ -40,6 +40,8 @@ export async function startTemporal(
     port: number;
     /** Without it there is no UI. */
     uiPort?: number | undefined;
+    /** Whether what is committed outlives a crash of the whole machine. */
+    durable: boolean;
     /** Added to those of `temporal-dev.yml`. */
     dynamicConfiguration?: Readonly<Record<string, unknown>>;
   },
@@ -63,8 +65,8 @@ export async function startTemporal(
         ...(options.uiPort === undefined ? { headless: true } : { "ui-port": options.uiPort }),
         "log-level": "warn",
         "db-filename": join(options.directory, "temporal.db"),
-        // What is committed outlives the process; only a crash of the whole machine may take the last of it.
-        "sqlite-pragma": ["journal_mode=wal", "synchronous=normal"],
+        // What is committed outlives the process in any case.
+        "sqlite-pragma": ["journal_mode=wal", `synchronous=${options.durable ? "full" : "normal"}`],
         namespace,
         "search-attribute": pairs,
         "dynamic-config-value": Object.entries(dynamic).map(([key, value]) => `${key}=${JSON.stringify(value)}`),

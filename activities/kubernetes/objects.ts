@@ -57,7 +57,13 @@ export type SetObject = {
     volumeClaimTemplates?: { metadata: { name: string }; spec?: { resources?: { requests?: { storage?: string } } } }[];
     template: { spec: { containers: { name: string; image: string }[] } };
   };
-  status?: { observedGeneration?: number; replicas?: number; currentRevision?: string; updateRevision?: string };
+  status?: {
+    observedGeneration?: number;
+    replicas?: number;
+    updatedReplicas?: number;
+    currentRevision?: string;
+    updateRevision?: string;
+  };
 };
 
 export type ServiceObject = { metadata: Meta; spec: { clusterIP?: string } };

@@ -19,6 +19,7 @@
  * notes (`insistOnRun`) in the state that it would swap, and by `mayAct`, which sees in Postgres that a later run of the
  * app's pipeline has begun.
  */
+import { once } from "node:events";
 import { CellwrightFailure } from "../../../domain/failures.ts";
 import { formatOrdinals } from "../../../domain/workload/ordinals.ts";
 import { renderStatefulSet } from "../../../domain/workload/render.ts";
@@ -58,22 +59,30 @@ export async function applyDesired(
   const call: Call = { who: `${desired.order} ${nonce()}`, attempt: attemptOf(holder), firstEpoch: undefined };
   const { view, release } = cluster.views.acquire(key.namespace);
   // For the move that follows, which acts on no old view.
-  const renewal = view.ageMs() > cluster.bounds.staleMs ? view.refresh() : Promise.resolve();
-  renewal.catch(() => undefined);
-  const seen = (): Promise<void> =>
-    view.ageMs() === Number.POSITIVE_INFINITY ? renewal.catch(() => view.ready()) : Promise.resolve();
+  const age = view.ageMs();
+  const renewal = (age > cluster.bounds.staleMs ? view.refresh() : Promise.resolve()).catch(() => undefined);
+  const seen = (): Promise<void> => (age > BLIND_MS ? renewal.then(() => view.ready()) : Promise.resolve());
   try {
     const outcome = await insist(
       cluster,
       () => applyOnce(cluster, { view, seen }, desired, call, progress),
       progress.signal,
     );
-    if (outcome.outcome === "done")
-      await Promise.all([untilObserved(cluster, key, progress), renewal.catch(() => undefined)]);
+    if (outcome.outcome === "done") {
+      await untilObserved(cluster, key, progress);
+      await Promise.race([renewal, untilAborted(progress.signal)]);
+    }
     return outcome;
   } finally {
     release();
   }
+}
+
+/** A view of this age has lost its watch, ms: they are renewed every 20 s. */
+const BLIND_MS = 30_000;
+
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, "abort");
 }
 
 /** One call of `apply` over its tries. */
@@ -144,7 +153,7 @@ async function applyOnce(
         },
   };
   await insistOnRight(key, order, progress);
-  await applyTemplate(cluster, desired, next, replicas, exactly(set));
+  view.absorbSet(await applyTemplate(cluster, desired, next, replicas, exactly(set)));
   return done(
     `${where} ${found === undefined ? "was created with" : "has"} the template of revision ${revision}${replicas === 0 ? ", without pods" : ""}`,
   );
@@ -170,8 +179,8 @@ async function create(cluster: Cluster, key: WorkloadKey, desired: Desired, prog
 }
 
 /**
- * Which of the pods that exist, or are about to come back, the template cannot be given in place. What decides are the
- * committed notes: pods are all of their shape if none had to be recreated for them, or once they are promoted, and pods
+ * Which of the pods that exist, or are about to come back, the template cannot be given in place. What decides is
+ * committed: pods are all of the noted shape if none had to be recreated for it, or once all of them are promoted; pods
  * made since are like those. `pods`, which may be as old as a view, only tell of those that somebody else has changed.
  */
 function recreationFor(set: SetObject, pods: readonly PodObject[], before: Notes, desired: Desired): Recreate {
@@ -179,7 +188,8 @@ function recreationFor(set: SetObject, pods: readonly PodObject[], before: Notes
   const shape = shapeDigest(desired);
   const target = targetHash(set);
   // Pods that are missing come back at the promoted revision, whose shape is only known if it is the template's.
-  const isPromoted = target !== undefined && set.status?.currentRevision === target;
+  const { currentRevision, updatedReplicas = 0, replicas = 0 } = set.status ?? {};
+  const isPromoted = target !== undefined && currentRevision === target && updatedReplicas === replicas;
   if (before.shape !== shape || (!isPromoted && before.recreate !== "")) return "different";
   return pods.some((pod) => pod.metadata.annotations?.[POD.shape] !== shape) ? "different" : "";
 }

@@ -48,7 +48,7 @@ export type TakeInput = {
    * swap that replaces exactly that state.
    */
   check: (set: SetObject, notes: Notes) => void | Promise<void>;
-  /** What to enrol in the same write, if no earlier holder has to be fenced first. */
+  /** What to enrol in the same write, if no earlier holder has to be fenced first and the workload is as `known`. */
   enrol?: Iterable<number>;
   /** The same for opening (or closing) a window of recreation. */
   window?: boolean;
@@ -73,6 +73,8 @@ export async function takeEpoch(cluster: Cluster, input: TakeInput): Promise<Hel
     cluster,
     async (): Promise<Held> => {
       const read = known === undefined;
+      // What to enrol was planned from what was known, and holds for nothing else.
+      const asPlanned = !read || input.known === undefined;
       const set = known ?? (await getSet(cluster, key));
       known = undefined;
       const notes = readNotes(set);
@@ -92,9 +94,10 @@ export async function takeEpoch(cluster: Cluster, input: TakeInput): Promise<Hel
       if (input.signal?.aborted === true) throw stopped(key);
       wasOpen = notes.holder !== "";
       const enrolled = new Set(notes.enrolled);
-      if (!wasOpen) for (const ordinal of input.enrol ?? []) enrolled.add(ordinal);
+      const isNext = !wasOpen && asPlanned;
+      if (isNext) for (const ordinal of input.enrol ?? []) enrolled.add(ordinal);
       const next: Notes = { ...notes, epoch: notes.epoch + 1, holder, taker: holder, enrolled };
-      const window = wasOpen ? isWindowOpen(set) : (input.window ?? isWindowOpen(set));
+      const window = (isNext ? input.window : undefined) ?? isWindowOpen(set);
       const swapped = await swapProgress(cluster, set, next, replicasFor(set, enrolled), window);
       return { key, epoch: next.epoch, holder, set: swapped, notes: next, vetted };
     },
