@@ -41,6 +41,11 @@ const GATHER_MS = 50;
 const LULL_MS = 1000;
 /** A repair that takes longer ends, and a new one begins later: nobody else can act meanwhile without fencing it. ms */
 const LONGEST_MS = 30_000;
+/**
+ * More than stopping a dead mover's group may take, a freeze with all its tries (2 min), ms: what a person rolls back
+ * must not be completed meanwhile.
+ */
+const TAKE_OVER_MS = 150_000;
 
 type Watched = { release: () => void; end: () => void; repairs: Repairs };
 
@@ -135,7 +140,7 @@ class Repairs {
 
   /** Whether there is something to repair, and it is ours to do. */
   #isDue(name: string): boolean {
-    const { cluster, takeOverAfterMs = 60_000 } = this.#options;
+    const { cluster, takeOverAfterMs = TAKE_OVER_MS } = this.#options;
     const set = this.#view.set(name);
     if (set === undefined || set.metadata.deletionTimestamp !== undefined) return false;
     if (cluster.busy.has(`${set.metadata.namespace}/${name}`)) return false;
