@@ -57,7 +57,7 @@ test(
     const played = await Promise.allSettled(stages.map(play));
     for (const lane of played) if (lane.status === "rejected") failed.push(String(lane.reason));
     expect(failed, "play one alone with KILL_SEED").toEqual([]);
-    expect(outside.length).toBeLessThanOrEqual(most);
+    expect(outside.length > most ? outside : [], "too many kills that prove nothing").toEqual([]);
     expect(proven.length).toBe(rounds);
     const wanted = rounds >= 2 * MOMENTS.length ? MOMENTS : proven;
     expect(new Set(proven)).toEqual(new Set(wanted));

@@ -8,7 +8,7 @@ import { BOUNDS } from "../../activities/kubernetes/statefulset/cluster.ts";
 import { imagePatches, readAuditLog } from "../support/audit-log.ts";
 import type { ReleaseOrder } from "../support/client.ts";
 import { changesPod, evictsPod } from "../support/hold-proxy.ts";
-import { beginTrial, openStage, workerAt, type Stage } from "../support/trial.ts";
+import { beginTrial, openStage, stopInTheMiddle, workerAt, type Stage } from "../support/trial.ts";
 import { until } from "../support/workloads.ts";
 
 /** The polls of a stopped worker go on swallowing tasks until each has been missed, ms. */
@@ -59,18 +59,7 @@ async function expectAllBack(): Promise<void> {
 test(
   "a stopped worker wakes up after the rollback",
   async () => {
-    const { product, proxy } = stage;
-    // Long enough to find the worker and to stop it meanwhile.
-    proxy.delay(changesPod(), 1500);
-    let sent = 0;
-    const stopListening = proxy.onRequest((request) => (sent += changesPod()(request) ? 1 : 0));
-    const trial = await beginTrial(stage, ["cart"], { tag: "2", release });
-    await until("the first patches are under way", async () => sent > 0);
-    const stopped = await workerAt(product, `${trial.preview.workflowId}/cart`, "movePods");
-    await stopped.kill("SIGSTOP");
-    stopListening();
-    await until("what is under way arrives", async () => patches("2", trial.since).length >= sent);
-    proxy.clear();
+    const { trial, stopped } = await stopInTheMiddle(stage, "cart", { tag: "2", release });
     const before = patches("2", trial.since);
     expect(before.length).toBeLessThan(PODS);
 

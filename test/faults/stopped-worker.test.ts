@@ -8,8 +8,7 @@ import { BOUNDS } from "../../activities/kubernetes/statefulset/cluster.ts";
 import { imagePatches, type ImagePatch } from "../support/audit-log.ts";
 import { changesPod } from "../support/hold-proxy.ts";
 import { confirmAll } from "../support/person.ts";
-import { beginTrial, judgeTrial, openStage, workerAt, type Stage, type Trial } from "../support/trial.ts";
-import { until } from "../support/workloads.ts";
+import { beginTrial, judgeTrial, openStage, stopInTheMiddle, type Stage, type Trial } from "../support/trial.ts";
 
 /** The polls of a stopped worker go on swallowing tasks until each has been missed, ms. */
 const LONG = 240_000;
@@ -17,6 +16,7 @@ const LONG = 240_000;
 const PODS = BOUNDS.concurrency + 8;
 /** How long a worker that wakes up is watched, ms: its requests run into their bounds, and its heartbeat is answered. */
 const AWAKE = 8000;
+const inOneGroup = { strategy: "QUICK", minGroups: 1, beta: false, pause: "ALL", readySeconds: 0 } as const;
 
 let stage: Stage;
 beforeAll(async () => {
@@ -26,27 +26,6 @@ beforeAll(async () => {
   );
 }, LONG);
 afterAll(() => stage?.close());
-
-/** Stops the worker that moves the first group while its patches are under way. */
-async function stopInTheMiddle(tag: string) {
-  const { product, proxy } = stage;
-  // Long enough to find the worker and to stop it meanwhile.
-  proxy.delay(changesPod(), 1500);
-  let sent = 0;
-  const stopListening = proxy.onRequest((request) => (sent += changesPod()(request) ? 1 : 0));
-  const trial = await beginTrial(stage, ["cart"], {
-    tag,
-    release: { strategy: "QUICK", minGroups: 1, beta: false, pause: "ALL", readySeconds: 0 },
-  });
-  await until("the first patches are under way", async () => sent > 0);
-  const stopped = await workerAt(product, `${trial.preview.workflowId}/cart`, "movePods");
-  await stopped.kill("SIGSTOP");
-  stopListening();
-  await until("what is under way arrives", async () => accepted(trial).length >= sent);
-  proxy.clear();
-  const before = accepted(trial);
-  return { trial, stopped, before };
-}
 
 function patchesOf({ since }: Trial): ImagePatch[] {
   const { product, shop } = stage;
@@ -60,7 +39,8 @@ function accepted(trial: Trial): ImagePatch[] {
 test(
   "a stopped worker wakes up while its successor is about to patch what it had left",
   async () => {
-    const { trial, stopped, before } = await stopInTheMiddle("2");
+    const { trial, stopped } = await stopInTheMiddle(stage, "cart", { tag: "2", release: inOneGroup });
+    const before = accepted(trial);
     expect(before.length).toBeGreaterThan(0);
     expect(before.length).toBeLessThan(PODS);
     const rest = PODS - before.length;
@@ -86,7 +66,8 @@ test(
   "a stopped worker wakes up after its order has ended, while the next one moves the same pods",
   async () => {
     const { product, shop } = stage;
-    const { trial, stopped, before } = await stopInTheMiddle("3");
+    const { trial, stopped } = await stopInTheMiddle(stage, "cart", { tag: "3", release: inOneGroup });
+    const before = accepted(trial);
     expect(before.length).toBeLessThan(PODS);
     const ended = await confirmAll(product.client, trial.preview.id, { within: LONG });
     expect(ended.state).toBe("SUCCEEDED");

@@ -39,12 +39,21 @@ export function planKill(seed: number): KillPlan {
   const moment = MOMENTS[seed % MOMENTS.length]!;
   // The patches of a burst arrive at once and pass on one after the other within `latency`.
   const latency = moment === "burst" ? random.pick([300, 600]) : random.pick([60, 200, 400]);
-  const delays = { burst: latency, readiness: 400, between: 250, apply: 150, verify: 80, confirm: 80, whenever: 2500 };
+  // A burst is cut in its middle: at its edges, all or nothing has passed on.
+  const delays = {
+    burst: Math.floor(latency * 0.7),
+    readiness: 400,
+    between: 250,
+    apply: 150,
+    verify: 80,
+    confirm: 80,
+    whenever: 1500,
+  };
   return {
     seed,
     moment,
     victim: Math.floor(seed / MOMENTS.length) % 2 === 0 ? "cluster" : "orchestrator",
-    delay: random.integer(moment === "burst" ? Math.floor(latency / 5) : 0, delays[moment]),
+    delay: random.integer(moment === "burst" ? Math.floor(latency * 0.3) : 0, delays[moment]),
     share: random.integer(0, 1000) / 1000,
     latency,
     lost: random.chance(0.5),

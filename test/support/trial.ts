@@ -1,10 +1,12 @@
 /** Releases that are disturbed on purpose, and judged like any other: the same stage for all tests of faults. */
 import { judge, type PodChange, type Verdict } from "./witness.ts";
-import { openHoldProxy, type HoldProxy } from "./hold-proxy.ts";
+import { imagePatches } from "./audit-log.ts";
+import { changesPod, openHoldProxy, type HoldProxy } from "./hold-proxy.ts";
 import { describe, type ReleaseOrder } from "./client.ts";
 import { startProduct, type Product, type ProductOptions, type ProductProcess } from "./product.ts";
 import { judgeRecord } from "./record-witness.ts";
 import { createShop, type Shop, type ShopInput } from "./shop.ts";
+import { until } from "./workloads.ts";
 
 export type Stage = {
   product: Product;
@@ -90,6 +92,32 @@ export async function judgeTrial(
   const { changes, ...verdict } = await judge({ auditLog, namespace: shop.namespace, preview, targets, pool, since });
   const record = await judgeRecord(pool, product.temporal, preview.id);
   return { faults: [...Object.values(verdict satisfies Verdict).flat(), ...record], changes };
+}
+
+/**
+ * Starts the release of one app, and stops (SIGSTOP) the worker that moves its first group while its patches are under
+ * way. Resolves when all that it had sent has arrived.
+ */
+export async function stopInTheMiddle(
+  stage: Stage,
+  service: string,
+  input: Parameters<typeof beginTrial>[2],
+): Promise<{ trial: Trial; stopped: ProductProcess }> {
+  const { product, proxy, shop } = stage;
+  // Long enough to find the worker and to stop it meanwhile.
+  proxy.delay(changesPod(), 1500);
+  let sent = 0;
+  const stopListening = proxy.onRequest((request) => (sent += changesPod()(request) ? 1 : 0));
+  const trial = await beginTrial(stage, [service], input);
+  await until("the first patches are under way", async () => sent > 0);
+  const stopped = await workerAt(product, `${trial.preview.workflowId}/${service}`, "movePods");
+  await stopped.kill("SIGSTOP");
+  // The proxy may read what was sent a moment after its sender stands still: it listens until the last has passed on.
+  const arrived = () => imagePatches(product.auditLog, shop.namespace).filter(({ at }) => at >= trial.since);
+  await until("what is under way arrives", async () => arrived().length >= sent);
+  stopListening();
+  proxy.clear();
+  return { trial, stopped };
 }
 
 /** The process that Temporal believes to be carrying out an activity of a workflow. */
