@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { projectRoot } from "../../local/paths.ts";
 import { follow, followToEnd } from "../support/event-stream.ts";
 import { startProduct, type Product } from "../support/product.ts";
@@ -24,6 +24,11 @@ async function runScript(order: string): Promise<{ code: number; lines: string[]
   const script = spawn(join(projectRoot, "examples/try/follow.sh"), [order], {
     env: { ...process.env, CELLWRIGHT_URL: product.url, CELLWRIGHT_TOKEN: product.viewerToken },
     stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  // When the test fails before, it and what it has started would go on asking.
+  onTestFinished(() => {
+    if (script.exitCode === null && script.signalCode === null) process.kill(-script.pid!, "SIGKILL");
   });
   const [printed, said, [code]] = await Promise.all([text(script.stdout), text(script.stderr), once(script, "close")]);
   return { code: code as number, lines: printed.split("\n").filter(Boolean), said };
