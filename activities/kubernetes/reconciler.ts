@@ -10,6 +10,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CellwrightFailure } from "../../domain/failures.ts";
+import { LATENCY_BOUNDS } from "../../domain/pipeline/operation.ts";
 import { LABELS, MANAGED_BY } from "../../domain/workload/render.ts";
 import { paths } from "./client.ts";
 import type { List, SetObject } from "./objects.ts";
@@ -42,10 +43,10 @@ const LULL_MS = 1000;
 /** A repair that takes longer ends, and a new one begins later: nobody else can act meanwhile without fencing it. ms */
 const LONGEST_MS = 30_000;
 /**
- * More than stopping a dead mover's group may take, a freeze with all its tries (2 min), ms: what a person rolls back
- * must not be completed meanwhile.
+ * More than stopping a dead mover's group may take, which is to miss its heartbeat and to freeze with all tries, ms: what
+ * a person rolls back must not be completed meanwhile.
  */
-const TAKE_OVER_MS = 150_000;
+const TAKE_OVER_MS = LATENCY_BOUNDS.wait.heartbeat + LATENCY_BOUNDS.quick.total + 20_000;
 
 type Watched = { release: () => void; end: () => void; repairs: Repairs };
 

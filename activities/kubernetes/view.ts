@@ -18,6 +18,8 @@ export type NamespaceView = {
   ageMs(): number;
   /** Reads both collections anew, begun after this call. */
   refresh(): Promise<void>;
+  /** The same, if they are older. */
+  refreshIfOlder(thanMs: number): Promise<void>;
   /** Resolves when the first lists are in, or rejects with what hinders them. */
   ready(): Promise<void>;
   absorbPod: (pod: PodObject) => void;
@@ -133,6 +135,9 @@ function watchNamespace(client: ClusterClient, namespace: string, signal: AbortS
     ageMs: () => Math.max(sets.ageMs(), pods.ageMs()),
     async refresh() {
       await Promise.all([sets.refresh(), pods.refresh()]);
+    },
+    async refreshIfOlder(thanMs) {
+      if (view.ageMs() > thanMs) await view.refresh();
     },
     async ready() {
       if (view.ageMs() === Number.POSITIVE_INFINITY) await view.refresh();

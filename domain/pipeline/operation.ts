@@ -17,13 +17,13 @@ type LatencyClass = "look" | "quick" | "wait" | "script" | "human";
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-const LATENCY_BOUNDS: Record<LatencyClass, Bounds & { attempts: number }> = {
+export const LATENCY_BOUNDS = {
   look: { attempt: 12_000, total: 25_000, heartbeat: 10_000, attempts: 2 },
   quick: { attempt: 30_000, total: 2 * MINUTE, heartbeat: 10_000, attempts: 10 },
   wait: { attempt: 6 * HOUR, total: 24 * HOUR, heartbeat: 10_000, attempts: 0 },
   script: { attempt: HOUR, total: 2 * HOUR, heartbeat: 10_000, attempts: 1 },
   human: { attempt: 30 * 24 * HOUR, heartbeat: 60_000, attempts: 0 },
-};
+} satisfies Record<LatencyClass, Bounds & { attempts: number }>;
 
 export type OperationSpec = {
   /** Lower camel case; also the activity type in Temporal's UI. */

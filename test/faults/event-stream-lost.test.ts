@@ -44,10 +44,11 @@ test("killed again and again while events are written: nothing is lost or double
   );
   const script = runScript("killed");
   const random = createRandom(3);
-  let rounds = 0;
+  const kills = 4;
+  let isOver = false;
   let written = 0;
   const writing = (async () => {
-    while (rounds < 4) {
+    while (!isOver) {
       await order.tasks(2, { app: random.pick(["cart", "web"]) });
       written += 2;
       await sleep(20);
@@ -57,21 +58,20 @@ test("killed again and again while events are written: nothing is lost or double
     return written + 3;
   })();
   try {
-    for (; rounds < 4; rounds++) {
+    for (let round = 0; round < kills; round++) {
       // Whoever has not come back yet would not notice.
-      await until("all to follow", async () => connected.every((count) => count > rounds));
+      await until("all to follow", async () => connected.every((count) => count > round));
       await sleep(random.integer(100, 1_500));
       await product.processes["api"]!.kill();
       await product.processes["api"]!.start();
     }
   } finally {
-    // Else the writing goes on.
-    rounds = 4;
+    isOver = true;
   }
   const newest = await writing;
   const all = Array.from({ length: newest }, (_, index) => index + 1);
   for (const { events, connections } of await Promise.all(followers)) {
-    expect(connections).toBeGreaterThan(rounds);
+    expect(connections).toBeGreaterThan(kills);
     expect(events.map(({ type, id }) => (type === "end" ? type : Number(id)))).toEqual([...all, "end"]);
   }
   // The example with which the documentation shows how it is done.

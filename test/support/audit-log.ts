@@ -20,7 +20,7 @@ export type AuditRecord = {
 
 export type AuditFilter = { namespace?: string; user?: string; verb?: string; resource?: string; name?: string };
 
-type JsonPatch = { op: string; path: string; value?: unknown }[];
+export type JsonPatch = { op: string; path: string; value?: unknown }[];
 type Line = {
   auditID: string;
   stage: string;

@@ -14,6 +14,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inject } from "vitest";
 import { parse, stringify } from "yaml";
+import type { JsonPatch } from "./audit-log.ts";
 
 export type SeenRequest = { method: string; url: string; body: string };
 type Match = (request: SeenRequest) => boolean;
@@ -28,6 +29,24 @@ export function changesPod(name = ""): Match {
 export function evictsPod(name = ""): Match {
   return ({ method, url }) =>
     method === "POST" && (name === "" ? url.endsWith("/eviction") : url.includes(`/pods/${name}/eviction`));
+}
+
+/** A change of a StatefulSet. */
+export function changesSet(): Match {
+  return ({ method, url }) => method === "PATCH" && url.includes("/statefulsets/");
+}
+
+/** A change of a StatefulSet that lets its holder go: a JSON patch, whose tests may name the same value. */
+export function closesEpoch(): Match {
+  return (request) => {
+    const patch: unknown = changesSet()(request) ? JSON.parse(request.body) : undefined;
+    return (
+      Array.isArray(patch) &&
+      (patch as JsonPatch).some(
+        ({ op, path, value }) => op === "add" && path.endsWith("/cellwright.io~1epoch-holder") && value === "",
+      )
+    );
+  };
 }
 
 /** A request that is being held. */

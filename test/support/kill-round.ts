@@ -1,6 +1,6 @@
 /** One round: a release, in the middle of which a worker is killed and started again. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { changesPod, type SeenRequest } from "./hold-proxy.ts";
+import { changesPod, changesSet, closesEpoch, type SeenRequest } from "./hold-proxy.ts";
 import { patchNumber, type KillPlan } from "./kill-plan.ts";
 import { confirmAll } from "./person.ts";
 import { createRandom } from "./random.ts";
@@ -114,28 +114,17 @@ function awaitMoment(
 }
 
 function isMoment({ moment }: KillPlan, request: SeenRequest, patches: number, wanted: number): boolean {
-  const { method, url, body } = request;
-  const writesSet = method === "PATCH" && url.includes("/statefulsets/");
   switch (moment) {
     case "burst":
     case "readiness":
     case "whenever":
       return patches >= wanted;
     case "between":
-      return patches >= wanted && writesSet && closesEpoch(body);
+      return patches >= wanted && closesEpoch()(request);
     case "apply":
-      return patches >= 1 && writesSet && url.includes("fieldManager=cellwright&");
+      return patches >= 1 && changesSet()(request) && request.url.includes("fieldManager=cellwright&");
     case "verify":
     case "confirm":
       return false;
   }
-}
-
-/** A JSON patch that lets the holder go (as a test of a workload that nobody holds, it has the same value). */
-function closesEpoch(body: string): boolean {
-  const patch: unknown = JSON.parse(body);
-  if (!Array.isArray(patch)) return false;
-  return (patch as { op: string; path: string; value?: unknown }[]).some(
-    ({ op, path, value }) => op === "add" && path.endsWith("/cellwright.io~1epoch-holder") && value === "",
-  );
 }

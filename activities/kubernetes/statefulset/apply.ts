@@ -59,9 +59,10 @@ export async function applyDesired(
   const call: Call = { who: `${desired.order} ${nonce()}`, attempt: attemptOf(holder), firstEpoch: undefined };
   const { view, release } = cluster.views.acquire(key.namespace);
   // For the move that follows, which acts on no old view.
-  const age = view.ageMs();
-  const renewal = (age > cluster.bounds.staleMs ? view.refresh() : Promise.resolve()).catch(() => undefined);
-  const seen = (): Promise<void> => (age > BLIND_MS ? renewal.then(() => view.ready()) : Promise.resolve());
+  const renewal = view.refreshIfOlder(cluster.bounds.staleMs).catch(() => undefined);
+  const seen = async (): Promise<void> => {
+    if (view.ageMs() > BLIND_MS) await renewal.then(() => view.ready());
+  };
   try {
     const outcome = await insist(
       cluster,

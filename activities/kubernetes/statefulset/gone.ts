@@ -55,7 +55,7 @@ export async function untilGone(cluster: Cluster, input: Input, progress: Progre
         continue;
       }
       await wake.within(Math.min(LULL_MS, Math.max(1, deadline - Date.now())));
-      if (view.ageMs() > cluster.bounds.staleMs * 2) await insist(cluster, () => view.refresh(), progress.signal);
+      await insist(cluster, () => view.refreshIfOlder(cluster.bounds.staleMs * 2), progress.signal);
     }
   } finally {
     end();

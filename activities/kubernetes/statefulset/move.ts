@@ -279,9 +279,7 @@ class Mover {
   }
 
   async #refreshIfOld(olderThanMs: number): Promise<void> {
-    await all([...new Set(this.#parts.map((part) => part.view))], async (view) => {
-      if (view.ageMs() > olderThanMs) await view.refresh();
-    });
+    await all([...new Set(this.#parts.map((part) => part.view))], (view) => view.refreshIfOlder(olderThanMs));
   }
 
   /** Runs `work`; a passing failure gives the time to wait, until the patience ends. */

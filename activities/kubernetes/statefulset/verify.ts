@@ -45,9 +45,7 @@ export async function verifyWorkloads(
       insist(
         cluster,
         async () => {
-          await Promise.all(
-            acquired.filter(({ view }) => view.ageMs() > olderThanMs).map(({ view }) => view.refresh()),
-          );
+          await Promise.all(acquired.map(({ view }) => view.refreshIfOlder(olderThanMs)));
         },
         progress.signal,
       );

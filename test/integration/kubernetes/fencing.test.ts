@@ -5,11 +5,10 @@ import type { ConnectedCluster } from "../../../activities/kubernetes/connect.ts
 import { takeEpoch } from "../../../activities/kubernetes/statefulset/epoch.ts";
 import { newHands, putRight } from "../../../activities/kubernetes/statefulset/hands.ts";
 import { imagePatches, readAuditLog } from "../../support/audit-log.ts";
-import { changesPod, openHoldProxy, type HoldProxy, type SeenRequest } from "../../support/hold-proxy.ts";
+import { changesPod, changesSet, openHoldProxy, type HoldProxy, type SeenRequest } from "../../support/hold-proxy.ts";
 import { deploy, openBench, podNames, until, watchProgress, type Bench } from "../../support/workloads.ts";
 
 const patchesAnyPod = (request: SeenRequest) => request.method === "PATCH" && request.url.includes("/pods/");
-const writesSet = (request: SeenRequest) => request.method === "PATCH" && request.url.includes("/statefulsets/");
 
 describe("fencing and bad connections", () => {
   let bench: Bench;
@@ -196,7 +195,7 @@ describe("fencing and bad connections", () => {
 
   test("answers that get lost: writes of unknown outcome are settled before the epoch is closed, and done once", async () => {
     const desired = await apply();
-    proxy.cut(writesSet, "after", 1);
+    proxy.cut(changesSet(), "after", 1);
     proxy.cut(changesPod("cart-cell-a-0"), "after", 1);
     proxy.cut(changesPod("cart-cell-a-1"), "before", 1);
     expect(await faulty.driver.move(group(desired, [0, 1, 2], "o2/t1#1.1"), watchProgress())).toMatchObject({
@@ -243,7 +242,7 @@ describe("fencing and bad connections", () => {
   test("409, 429, 500 and slow answers are got over", async () => {
     const desired = await apply();
     const status = (code: number, reason: string) => ({ kind: "Status", code, reason, message: "made by the test" });
-    proxy.answer(writesSet, 409, { times: 2, body: status(409, "Conflict") });
+    proxy.answer(changesSet(), 409, { times: 2, body: status(409, "Conflict") });
     proxy.answer(patchesAnyPod, 429, {
       times: 1,
       body: status(429, "TooManyRequests"),

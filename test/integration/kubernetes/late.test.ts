@@ -2,11 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ConnectedCluster } from "../../../activities/kubernetes/connect.ts";
 import { takeEpoch } from "../../../activities/kubernetes/statefulset/epoch.ts";
 import { readAuditLog } from "../../support/audit-log.ts";
-import { openHoldProxy, type HoldProxy, type SeenRequest } from "../../support/hold-proxy.ts";
+import { changesSet, openHoldProxy, type HoldProxy, type SeenRequest } from "../../support/hold-proxy.ts";
 import { deploy, openBench, watchProgress, type Bench } from "../../support/workloads.ts";
 
 const ENDED = "the order has ended (CANCELLED)";
-const writesSet = ({ method, url }: SeenRequest) => method === "PATCH" && url.includes("/statefulsets/");
 const removesService = ({ method, url }: SeenRequest) => method === "DELETE" && url.includes("/services/");
 
 /** A right to act that is there for so many checks, then gone; `asked` counts them. */
@@ -76,7 +75,7 @@ describe("a call that comes late, after its order", () => {
 
   test("does not put its template over a newer order's, though its swap was ready before", async () => {
     await deploy(local, o1());
-    const holding = proxy.hold(writesSet);
+    const holding = proxy.hold(changesSet());
     // Checked for the Service and for the template; what the swap replaces had been read before.
     const right = rightFor(2);
     const settled = late.driver.apply(o2(), right).catch((error: unknown) => error);
@@ -92,7 +91,7 @@ describe("a call that comes late, after its order", () => {
   test("does not take back a newer order's template, though its swap was ready before", async () => {
     await deploy(local, o1());
     await local.driver.apply(o2(), watchProgress());
-    const holding = proxy.hold(writesSet);
+    const holding = proxy.hold(changesSet());
     const restore = late.driver.restore(o2(), former, rightFor(2));
     const held = await holding.next();
     await local.driver.apply(o3(), watchProgress());

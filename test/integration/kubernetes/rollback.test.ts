@@ -1,11 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ConnectedCluster } from "../../../activities/kubernetes/connect.ts";
 import { evictions, imagePatches, windows } from "../../support/audit-log.ts";
-import { changesPod, evictsPod, openHoldProxy, type HoldProxy, type SeenRequest } from "../../support/hold-proxy.ts";
+import {
+  changesPod,
+  changesSet,
+  evictsPod,
+  openHoldProxy,
+  type HoldProxy,
+  type SeenRequest,
+} from "../../support/hold-proxy.ts";
 import { deploy, openBench, podNames, until, watchProgress, type Bench } from "../../support/workloads.ts";
 
-const writesTemplate = ({ method, url, body }: SeenRequest) =>
-  method === "PATCH" && url.includes("/statefulsets/") && body.includes('"template"');
+const writesTemplate = (request: SeenRequest) => changesSet()(request) && request.body.includes('"template"');
 const REFUSED = { type: "Superseded" };
 
 describe("going back within the same order", () => {
