@@ -61,7 +61,9 @@ export async function applyDesired(
   // For the move that follows, which acts on no old view.
   const renewal = view.refreshIfOlder(cluster.bounds.staleMs).catch(() => undefined);
   const seen = async (): Promise<void> => {
-    if (view.ageMs() > BLIND_MS) await renewal.then(() => view.ready());
+    if (view.ageMs() <= BLIND_MS) return;
+    await renewal;
+    await view.refreshIfOlder(BLIND_MS);
   };
   try {
     const outcome = await insist(

@@ -48,7 +48,7 @@ export type TakeInput = {
    * swap that replaces exactly that state.
    */
   check: (set: SetObject, notes: Notes) => void | Promise<void>;
-  /** What to enrol in the same write, if no earlier holder has to be fenced first and the workload is as `known`. */
+  /** What to enrol in the same write, if no earlier holder has to be fenced first and the workload is as `known`, if that is given. */
   enrol?: Iterable<number>;
   /** The same for opening (or closing) a window of recreation. */
   window?: boolean;

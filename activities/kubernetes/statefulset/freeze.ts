@@ -27,6 +27,8 @@ export async function freezeWorkload(
   const done = (summary: string, moved = 0, total = 0) =>
     ({ outcome: "done", summary, changed: false, moved, total }) as const;
   const attempt = attemptOf(holder);
+  // Not the whole order: a run of its pipeline that a person starts later, knowing of this, may go on.
+  const upTo = earlierRuns ? lastAttemptBefore(attempt) : lastAttemptOfRun(attempt);
   const found = await insist(cluster, () => findSet(cluster, key));
   if (found === undefined) return done(`${where} does not exist`);
   if (!isOurs(found, placement)) return done(`${where} is not Cellwright's for this service and cell`);
@@ -34,8 +36,8 @@ export async function freezeWorkload(
   const isForeign = owner !== order;
   if (isForeign && (mayAct === undefined || (await mayAct()) !== undefined))
     return done(`${where} does not belong to order ${order}`);
-  if (!isForeign && isFrozenFor({ frozenUpTo }, attempt)) {
-    // By this run or a later one, which must not be disturbed.
+  if (!isForeign && isFrozenFor({ frozenUpTo }, upTo)) {
+    // By this call, by a try of it or by a later run: whoever goes on after that must not be disturbed.
     const pods = await insist(cluster, () => listPods(cluster, found.metadata));
     return done(`${where} is frozen already`, movedOf(found, pods).length, found.spec.replicas ?? 1);
   }
@@ -47,8 +49,8 @@ export async function freezeWorkload(
     async check(set, notes) {
       if (!isOurs(set, placement) || notes.order !== owner)
         throw new CellwrightFailure("Superseded", `${where} belongs to order ${notes.order} now`);
-      if (!isForeign && isFrozenFor(notes, attempt))
-        throw new CellwrightFailure("Superseded", `${where} has been frozen meanwhile, perhaps by a later run`);
+      if (!isForeign && isFrozenFor(notes, upTo))
+        throw new CellwrightFailure("Superseded", `${where} has been frozen meanwhile, perhaps by a later call or run`);
       if (isForeign && mayAct !== undefined) await insistOnRight(key, order, { mayAct });
     },
   });
@@ -60,8 +62,6 @@ export async function freezeWorkload(
   // Fenced: from here on the pods' revisions stand still, except for pods that are born.
   const pods = await insist(cluster, () => listPods(cluster, held.set.metadata));
   const moved = movedOf(held.set, pods);
-  // Not the whole order: a run of its pipeline that a person starts later, knowing of this, may go on.
-  const upTo = earlierRuns ? lastAttemptBefore(attempt) : lastAttemptOfRun(attempt);
   await closeEpoch(cluster, held, (notes) => ({
     ...notes,
     enrolled: new Set(moved),

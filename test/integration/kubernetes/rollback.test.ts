@@ -105,6 +105,28 @@ describe("going back within the same order", () => {
     expect(await local.driver.move(back(1), watchProgress())).toMatchObject({ outcome: "done" });
   });
 
+  test("a first try of the freeze that wakes up late does not disturb the way back", async () => {
+    await local.driver.apply(inPlace(), watchProgress(), "o2/t0#1.1");
+    await local.driver.move(forward(inPlace(), 0, 1, 2), watchProgress());
+    const holding = proxy.hold(changesSet());
+    const { placement } = former();
+    const freeze = { placement, order: "o2", holder: "o2/r0#1001.1", earlierRuns: true };
+    const swallowed = late.driver.freeze(freeze).catch((error: unknown) => error);
+    const held = await holding.next();
+    await local.driver.freeze({ ...freeze, holder: "o2/r0#1001.2" });
+    expect(await local.driver.apply(former(), watchProgress(), "o2/r1#1001.1")).toMatchObject({ outcome: "done" });
+    expect(await local.driver.move(back(0), watchProgress())).toMatchObject({ outcome: "done" });
+    const before = await notes();
+    expect(before).toMatchObject({ "cellwright.io/enrolled": "0" });
+    // A write that is on its way, a try that begins only now, and one that had begun.
+    expect(await held.release()).toBe(422);
+    expect(await local.driver.freeze(freeze)).toMatchObject({ outcome: "done", changed: false });
+    expect(await swallowed).toMatchObject({ type: "Superseded" });
+    expect(await notes()).toEqual(before);
+    expect(await local.driver.move(back(1, 2), watchProgress())).toMatchObject({ outcome: "done" });
+    expect(await images()).toBe("1111");
+  });
+
   test("a patch of the forward run that is held over the way back is refused", async () => {
     await local.driver.apply(inPlace(), watchProgress(), "o2/t0#1.1");
     const holding = proxy.hold(changesPod("cart-cell-a-1"));
