@@ -3,7 +3,7 @@
  * and must be refused. Time plays no part in this: a patch may be held for any length of time.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { imagePatches, readAuditLog } from "../support/audit-log.ts";
+import { type JsonPatch, imagePatches, readAuditLog } from "../support/audit-log.ts";
 import { changesPod } from "../support/hold-proxy.ts";
 import { confirmAll } from "../support/person.ts";
 import { beginTrial, judgeTrial, openStage, workerAt, type Stage } from "../support/trial.ts";
@@ -46,8 +46,7 @@ function stamps(since: number): number[] {
     .flatMap(({ body }) => {
       // Others write the pod's status, with patches of another kind.
       if (!Array.isArray(body)) return [];
-      const patch = body as { op: string; path: string; value?: unknown }[];
-      const changes = patch.filter(({ op }) => op !== "test");
+      const changes = (body as JsonPatch).filter(({ op }) => op !== "test");
       return changes.length === 1 && changes[0]!.path.endsWith("~1epoch") ? [Number(changes[0]!.value)] : [];
     });
 }

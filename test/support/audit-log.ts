@@ -117,8 +117,8 @@ type Strategy = { type?: string };
 /** What a write says of the update strategy: a JSON patch in one of its operations, anything else in its spec. */
 function strategyIn(body: unknown): Strategy | undefined {
   if (!Array.isArray(body)) return (body as { spec?: { updateStrategy?: Strategy } } | undefined)?.spec?.updateStrategy;
-  const operations = body as { op: string; path: string; value?: unknown }[];
-  return operations.find(({ op, path }) => op !== "test" && path === "/spec/updateStrategy")?.value as Strategy;
+  return (body as JsonPatch).find(({ op, path }) => op !== "test" && path === "/spec/updateStrategy")
+    ?.value as Strategy;
 }
 
 function parse(line: string): AuditRecord[] {

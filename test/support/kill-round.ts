@@ -51,10 +51,10 @@ export async function playRound(stage: Stage, plan: KillPlan): Promise<Round> {
     const after = changes.filter(({ receivedAt }) => receivedAt > (killed?.backAt ?? Infinity));
     const groups = trial.preview.apps.flatMap((app) => app.groups.map(({ pods }) => pods.map(({ name }) => name)));
     const changedBefore = (pod: string): boolean => before.some((change) => change.pod === pod);
-    if (ended.state !== "SUCCEEDED") faults.unshift(`the order ended ${ended.state}`);
     // Verifying may be over between two looks; what else is looked for happens in every release.
     if (killed === undefined && plan.moment !== "verify")
       faults.unshift("the moment was not recognised: nobody was killed");
+    if (ended.state !== "SUCCEEDED") faults.unshift(`the order ended ${ended.state}`);
     return {
       faults,
       before: before.length,

@@ -6,7 +6,7 @@
 import type { Pool } from "pg";
 import type { ReleaseOrder } from "../../api/order-view.ts";
 import type { RecordedEvent } from "../../domain/pipeline/model.ts";
-import { readAuditLog, type AuditRecord } from "./audit-log.ts";
+import { type JsonPatch, readAuditLog, type AuditRecord } from "./audit-log.ts";
 
 /** One accepted change of a pod's image. Times in ms since 1970. */
 export type PodChange = {
@@ -59,7 +59,6 @@ type Body = {
     containerStatuses?: { image?: string; containerID?: string; ready?: boolean }[];
   };
 };
-type JsonPatch = { op: string; path: string; value?: unknown }[];
 
 /** Accepted changes of pods' images in a namespace, by anybody, in the order in which they were stored. */
 export function podChanges(auditLog: string, namespace: string, since = 0): PodChange[] {
